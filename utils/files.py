@@ -1,0 +1,72 @@
+"""Files appear whole or not at all: written beside their place, flushed, renamed."""
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils.errors import UserError
+
+
+@contextmanager
+def atomic_path(path):
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+
+    The temporary file is removed when the block raises. Before the rename its
+    bytes are forced to disk, so that a power cut leaves the old file or the new one.
+    Raises UserError when the folder cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose a folder that is writable") from None
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        _flush_to_disk(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600 files
+        os.replace(temporary, path)
+        _flush_to_disk(path.parent)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from None
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path, text):
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value, indent=None):
+    """Write `value` to `path` as JSON (NaN refused), whole or not at all."""
+    write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file; UserError when it is missing, unreadable or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); make it anew with the prepare script") from None
+
+
+def _flush_to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
