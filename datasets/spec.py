@@ -32,8 +32,20 @@ COCO_CLASSES = (
     "toothbrush",
 )  # fmt: skip
 WIDER_CLASSES = (
-    "Male", "longHair", "sunglass", "Hat", "Tshiirt", "longSleeve", "formal", "shorts",
-    "jeans", "longPants", "skirt", "faceMask", "logo", "stripe",
+    "Male",
+    "longHair",
+    "sunglass",
+    "Hat",
+    "Tshiirt",
+    "longSleeve",
+    "formal",
+    "shorts",
+    "jeans",
+    "longPants",
+    "skirt",
+    "faceMask",
+    "logo",
+    "stripe",
 )  # fmt: skip  (spelled as in the reference)
 
 
@@ -43,8 +55,8 @@ class Spec:
 
     name: str
     classes: tuple
-    train_file: str
-    test_file: str
+    train_file: str | None
+    test_file: str | None
     test_ignored: int | None = None  # test target that evaluation leaves out
     ignored_is_negative_in_precision: bool = False  # the reference's rule for WIDER
     mean: tuple = (0.0, 0.0, 0.0)  # of pixels in 0..1
@@ -84,25 +96,27 @@ def load_spec(dataset, data_dir=None):
         if (folder / CLASSES_FILE).exists():
             spec = _override(spec, folder / CLASSES_FILE)
             if spec.classes != SPECS[dataset].classes:
-                raise UserError(f"{folder / CLASSES_FILE} holds other classes than --dataset {dataset}; give --dataset {folder}")
+                raise UserError(
+                    f"{folder / CLASSES_FILE} has other classes than {dataset}; give --dataset {folder}"
+                )
         return spec, folder
     folder = Path(dataset)
     if not (folder / CLASSES_FILE).is_file():
         raise UserError(
             f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}"
         )
-    return _override(Spec(dataset, (), "", ""), folder / CLASSES_FILE), Path(data_dir or folder)
+    return _override(Spec(dataset, (), None, None), folder / CLASSES_FILE), Path(data_dir or folder)
 
 
 def _override(spec, path):
     given = read_json(path)
     classes = given.get("classes") if isinstance(given, dict) else None
     if not classes or not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
-        raise UserError(f"{path}: 'classes' must be a list of different names; see docs in README.md, 'Own classes'")
+        raise UserError(f"{path}: 'classes' must be a list of different names")
     return replace(
         spec,
         classes=tuple(classes),
-        train_file=given.get("train") or spec.train_file,
-        test_file=given.get("test") or spec.test_file,
+        train_file=given.get("train", spec.train_file),
+        test_file=given.get("test", spec.test_file),
         test_ignored=given.get("ignored", spec.test_ignored),
     )

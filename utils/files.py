@@ -31,7 +31,9 @@ def atomic_path(path):
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from None
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from None
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

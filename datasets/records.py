@@ -1,0 +1,82 @@
+"""Label files: JSON lists of {"img_path", "target"} (and "bbox" where a part of the photo counts)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import read_json
+
+TARGETS = (-1, 0, 1, 99)  # negative, negative or difficult, positive, unspecified
+
+
+@dataclass
+class Records:
+    """A split. paths: N strings; labels (N, C) int8: 1 positive, 0 negative, -1 ignored;
+    boxes: N boxes (x, y, width, height) in pixels, or None."""
+
+    paths: list
+    labels: np.ndarray
+    boxes: list
+
+    def __len__(self):
+        return len(self.paths)
+
+
+def read_split(spec, folder, split):
+    """Records of the "train" or "test" split of a data set whose label files lie in `folder`."""
+    name = spec.train_file if split == "train" else spec.test_file
+    if name is None:
+        raise UserError(f"data set {spec.name} in {folder} has no {split} split; prepare it with one")
+    ignored = None if split == "train" else spec.test_ignored
+    return read_records(Path(folder) / name, len(spec.classes), ignored)
+
+
+def read_records(path, num_classes, ignored=None):
+    """Read a label file; targets equal to `ignored` become -1, all others but 1 become 0.
+
+    Raises UserError, naming the file and the record, when it is missing or empty,
+    when a record does not fit `num_classes`, or when a photo is not there.
+    """
+    if not os.path.exists(path):
+        raise UserError(
+            f"no label file {path}; make it with utils/prepare/prepare_voc.py, or say where with --data_dir"
+        )
+    records = read_json(path)
+    if not isinstance(records, list) or not records:
+        raise UserError(
+            f"{path} must hold a list of one record or more; make it anew with the prepare script"
+        )
+    for number, record in enumerate(records):
+        problem = _problem(record, num_classes)
+        if problem:
+            raise UserError(f"{path}, record {number}: {problem}")
+    targets = np.array([record["target"] for record in records], dtype=np.int8)  # (N, C)
+    labels = (targets == 1).astype(np.int8)
+    if ignored is not None:
+        labels[targets == ignored] = -1
+    return Records([r["img_path"] for r in records], labels, [r.get("bbox") for r in records])
+
+
+def _problem(record, num_classes):
+    if not isinstance(record, dict) or not isinstance(record.get("img_path"), str):
+        return 'must be {"img_path": text, "target": list}'
+    target = record.get("target")
+    if not isinstance(target, list) or len(target) != num_classes:
+        length = len(target) if isinstance(target, list) else "no"
+        return f"{length} targets for {num_classes} classes; was it made for another class list?"
+    wrong = [value for value in target if type(value) is not int or value not in TARGETS]
+    if wrong:
+        return f"target {wrong[0]!r}; allowed are {TARGETS}"
+    box = record.get("bbox")
+    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)):
+        return f"bbox {box!r} must be [x, y, width, height]"
+    if not os.path.isfile(record["img_path"]):
+        return f"no photo {record['img_path']}; paths count from the folder in which you start the script"
+    return None
+
+
+def _is_number(value):
+    return type(value) in (int, float) and np.isfinite(value)

@@ -1,0 +1,86 @@
+"""How a photo becomes an array: the one place for training, evaluation and deployment."""
+
+import math
+import warnings
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from utils.errors import UserError
+
+warnings.simplefilter("error", Image.DecompressionBombWarning)  # some 89 million pixels are the limit
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+AUGMENTATIONS = ("randomflip", "resizedcrop", "colorjitter")
+SCALE = (0.7, 1.0)  # share of the photo's area that resizedcrop keeps
+RATIO = (3 / 4, 4 / 3)  # its width : height
+JITTER = 0.5  # brightness, contrast and colour vary by this much
+
+
+def read_photo(path, box=None):
+    """Open a photo as a Pillow image in RGB, whatever its mode; EXIF rotation is ignored.
+
+    box = (x, y, width, height) in pixels keeps that part, clipped to the photo.
+    Raises UserError naming the path when it cannot be read.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            image = _to_rgb(image)
+    except OSError as error:
+        raise UserError(f"cannot read photo {path}: {error.strerror or error}") from None
+    except (ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"cannot read photo {path}: {error}") from None
+    return image if box is None else _crop(image, box, path)
+
+
+def transform(image, size, augmentations=(), rng=None):
+    """A Pillow image in RGB -> uint8 (size, size, 3).
+
+    Without augmentations: squashed to a square, Pillow bilinear; this is the evaluation
+    transform. With names of AUGMENTATIONS: drawn from `rng`, a NumPy generator,
+    in the reference's order flip, colour, crop.
+    """
+    if "randomflip" in augmentations and rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if "colorjitter" in augmentations:
+        image = _color_jitter(image, rng)
+    box = _random_box(*image.size, rng) if "resizedcrop" in augmentations else None
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))  # (S, S, 3)
+
+
+def _to_rgb(image):
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip it to white
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _crop(image, box, path):
+    x, y, width, height = box
+    left, top = max(math.floor(x), 0), max(math.floor(y), 0)
+    right, bottom = min(math.ceil(x + width), image.width), min(math.ceil(y + height), image.height)
+    if left >= right or top >= bottom:
+        raise UserError(f"the box {list(box)} lies outside photo {path} of {image.width} x {image.height}")
+    return image.crop((left, top, right, bottom))
+
+
+def _random_box(width, height, rng):
+    """A part of the photo (left, top, right, bottom), drawn as torchvision's RandomResizedCrop draws it."""
+    for _ in range(10):
+        area = width * height * rng.uniform(*SCALE)
+        ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = rng.integers(0, width - w + 1), rng.integers(0, height - h + 1)
+            return left, top, left + w, top + h
+    w = min(width, round(height * RATIO[1]))  # no luck, as with panoramas: the largest central part
+    h = min(height, round(width / RATIO[0]))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def _color_jitter(image, rng):
+    """Brightness, contrast and colour, each by a factor of 0.5..1.5, in random order."""
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for index in rng.permutation(len(enhancers)):
+        image = enhancers[index](image).enhance(rng.uniform(1 - JITTER, 1 + JITTER))
+    return image

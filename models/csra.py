@@ -1,0 +1,80 @@
+"""Class-specific residual attention, the whole method.
+
+Zhu & Wu, "Residual Attention: A Simple But Effective Method for Multi-Label
+Recognition", ICCV 2021, section 3. B photos, D feature channels, C classes, a
+feature map of h x w positions; x_j is the feature at position j, m_i the weight
+row of class i.
+"""
+
+import math
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+MAX = 99  # the temperature that stands for the maximum (T -> infinity), as the reference writes it
+TEMPERATURES = {  # number of heads -> temperature of each
+    1: (1,),
+    2: (1, MAX),
+    4: (1, 2, 4, MAX),
+    6: (1, 2, 3, 4, 5, MAX),
+    8: (1, 2, 3, 4, 5, 6, 7, MAX),
+}
+
+
+class CSRA(nn.Layer):
+    """One residual attention head: features (B, D, h, w) -> logits (B, C), float32.
+
+    input_dim is D, num_classes is C, T > 0 the temperature (MAX: maximum over
+    positions), lam >= 0 the weight of the attention (0: plain average pooling).
+    """
+
+    def __init__(self, input_dim, num_classes, T, lam):
+        super().__init__()
+        self.T = T
+        self.lam = lam
+        bound = 1 / math.sqrt(input_dim)  # the reference's (PyTorch's) default for a 1x1 convolution
+        init = paddle.ParamAttr(initializer=nn.initializer.Uniform(-bound, bound))
+        self.head = nn.Conv2D(input_dim, num_classes, 1, weight_attr=init, bias_attr=False)
+
+    def score_map(self, x):
+        """Class scores m_i . x_j / |m_i| at each position: (B, D, h, w) -> (B, C, h, w)."""
+        norm = paddle.linalg.norm(self.head.weight, axis=1, keepdim=True)  # (C, 1, 1, 1)
+        return self.head(x) / norm.transpose([1, 0, 2, 3])  # (B, C, h, w)
+
+    def forward(self, x):
+        score = self.score_map(x).flatten(2)  # (B, C, h*w)
+        base_logit = score.mean(axis=2)  # (B, C): average pooling, all positions alike
+        if self.lam == 0:
+            return base_logit
+        if self.T == MAX:
+            att_logit = score.max(axis=2)  # (B, C): T -> infinity
+        else:
+            attention = F.softmax(self.T * score, axis=2)  # (B, C, h*w), class-specific
+            att_logit = (attention * score).sum(axis=2)  # (B, C)
+        return base_logit + self.lam * att_logit  # residual attention
+
+
+class MHA(nn.Layer):
+    """Multi-head attention: the sum of CSRA heads that differ in temperature.
+
+    num_heads is one of TEMPERATURES (ValueError otherwise); features
+    (B, D, h, w) of any h and w -> logits (B, C).
+    """
+
+    def __init__(self, num_heads, lam, input_dim, num_classes):
+        super().__init__()
+        if num_heads not in TEMPERATURES:
+            raise ValueError(f"num_heads is {num_heads}; it must be one of {list(TEMPERATURES)}")
+        if not lam >= 0:
+            raise ValueError(f"lam is {lam}; it must be 0 or more")
+        self.multi_head = nn.LayerList(
+            [CSRA(input_dim, num_classes, T, lam) for T in TEMPERATURES[num_heads]]
+        )
+
+    def score_maps(self, x):
+        """The score map of each head, a list of H tensors (B, C, h, w): what heat maps show."""
+        return [head.score_map(x) for head in self.multi_head]
+
+    def forward(self, x):
+        return sum(head(x) for head in self.multi_head)  # (B, C)

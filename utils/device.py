@@ -1,0 +1,45 @@
+"""Choose the device, and make Paddle's CPU mathematics use the CPU it runs on."""
+
+import os
+from pathlib import Path
+
+import paddle
+from paddle.base import core
+
+from utils.errors import UserError
+
+
+def choose_device(name, seed=0):
+    """Set Paddle's device to `name`: "cpu", "gpu", or "auto" for a GPU where there is one; seed its draws.
+
+    Returns "cpu" or "gpu". Raises UserError for a GPU that Paddle cannot use.
+    """
+    has_gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if name == "gpu" and not has_gpu:
+        raise UserError(
+            "--device gpu, but this Paddle sees no GPU; install paddlepaddle-gpu or give --device cpu"
+        )
+    device = "gpu" if has_gpu and name != "cpu" else "cpu"
+    if device == "cpu":
+        _use_whole_cpu()
+    paddle.set_device(device)
+    paddle.seed(seed)
+    return device
+
+
+def _use_whole_cpu():
+    """Paddle's CPU build computes on one thread, and on AMD without AVX; ask for all of both.
+
+    Importing Paddle sets OMP_NUM_THREADS to 1 unless it is set. Its wheels bring Intel's
+    MKL-ML of 2019, which takes its slowest path on other makers' CPUs unless
+    MKL_DEBUG_CPU_TYPE says otherwise (5 is AVX2); it is read at the first matrix product.
+    `python benchmarks/cpu_setup.py` measures both.
+    """
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        core.set_num_threads(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
+    cpuinfo = Path("/proc/cpuinfo")
+    described = cpuinfo.read_text() if cpuinfo.exists() else ""
+    if "AuthenticAMD" in described and " avx2 " in described:
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")

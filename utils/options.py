@@ -1,0 +1,133 @@
+"""The options that scripts share: name, default, help and check, each in one place."""
+
+import argparse
+import difflib
+import math
+import os
+
+from datasets.transforms import AUGMENTATIONS
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line `error: ...` with exit code 2."""
+
+    def __init__(self, doc):
+        super().__init__(
+            description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+
+    def error(self, message):
+        self.exit(2, f"error: {message}; see --help\n")
+
+    def parse_args(self, args=None, namespace=None):
+        namespace, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            near = difflib.get_close_matches(name, self._option_string_actions, 1)
+            self.error(f"unknown argument {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+        return namespace
+
+
+def boolean(text):
+    """True/False/1/0/yes/no in any case."""
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither True/1/yes nor False/0/no")
+    return values[text.lower()]
+
+
+def whole(least):
+    """A check for whole numbers of at least `least`."""
+
+    def check(text):
+        if not text.lstrip("+-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        return int(text)
+
+    return check
+
+
+def number(least, most=math.inf):
+    """A check for finite numbers in least..most."""
+
+    def check(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least <= value <= most and math.isfinite(value)):
+            limits = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number of {limits}")
+        return value
+
+    return check
+
+
+def augmentation(text):
+    """One of AUGMENTATIONS, in any case."""
+    if text.lower() not in AUGMENTATIONS:
+        raise argparse.ArgumentTypeError(f"'{text}' is unknown; choose from {' '.join(AUGMENTATIONS)}")
+    return text.lower()
+
+
+OPTIONS = {
+    # model
+    "model": dict(default="resnet101", help="trunk: resnet18, 34, 50, 101 or 152"),
+    "num_heads": dict(default=1, type=whole(1), help="heads H: 1, 2, 4, 6 or 8"),
+    "lam": dict(default=0.1, type=number(0), help="weight of the attention; 0 is plain average pooling"),
+    "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
+    "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
+    "load_from": dict(default=None, required=True, help="the checkpoint, .pdparams"),
+    # data
+    "dataset": dict(default="voc07", help="voc07, coco, wider, or a folder with classes.json"),
+    "data_dir": dict(default=None, help="folder of the label files (default: data/DATASET)"),
+    "split": dict(default="test", choices=("test", "train"), help="which label file"),
+    "train_aug": dict(default=None, nargs="*", type=augmentation, help="augmentations in training, of "
+                      + " ".join(AUGMENTATIONS) + " (voc07: randomflip resizedcrop)"),
+    "test_aug": dict(default=[], nargs="*", type=augmentation, help="the same at evaluation (default: none)"),
+    "img_size": dict(default=448, type=whole(32), help="side of the square photos are squashed to, pixels"),
+    "batch_size": dict(default=16, type=whole(1), help="photos a step"),
+    "num_workers": dict(default=min(8, os.cpu_count() or 1), type=whole(0), help="threads that read photos"),
+    "img_dir": dict(default=["images/"], nargs="+", help="photos and folders of photos"),
+    # optimizer
+    "lr": dict(default=0.01, type=number(0), help="learning rate of the trunk; the heads take 10 times it"),
+    "momentum": dict(default=0.9, type=number(0, 1), help="SGD momentum"),
+    "w_d": dict(default=0.0001, type=number(0), help="weight decay, on all parameters"),
+    "warmup_epoch": dict(default=2, type=whole(0), help="epochs of linear warm-up"),
+    "total_epoch": dict(default=30, type=whole(1), help="epochs"),
+    "step_size": dict(default=None, type=whole(1), help="epochs between decays (coco, wider: 5, others: 4)"),
+    "poly_decay": dict(default=False, type=boolean, help="True: decay as (1 - progress) ** 0.9 instead"),
+    # run
+    "save_dir": dict(default="checkpoint", help="the run goes to SAVE_DIR/MODEL"),
+    "tranval": dict(default=True, type=boolean, help="evaluate after each epoch"),
+    "print_freq": dict(default=100, type=whole(1), help="iterations between two printed lines"),
+    "keep": dict(default=None, type=whole(1), help="checkpoints of how many epochs to keep (default: all)"),
+    "threshold": dict(default=0.5, type=number(0, 1), help="a score at or above it counts as predicted"),
+    "seed": dict(default=0, type=whole(0), help="of weights, order and augmentation"),
+    "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
+}  # fmt: skip
+
+DESCRIBED = ("model", "num_heads", "lam", "num_cls", "img_size", "dataset")  # what a checkpoint says itself
+
+
+def make_parser(doc, from_checkpoint=False, **groups):
+    """A parser with groups of shared options: make_parser(__doc__, model="num_heads lam", run="seed").
+
+    With `from_checkpoint` the options in DESCRIBED are None unless given: the checkpoint
+    knows them, and the defaults count only for a file that holds bare tensors.
+    """
+    parser = Parser(doc)
+    for title, names in groups.items():
+        group = parser.add_argument_group(title)
+        for name in names.split():
+            settings = dict(OPTIONS[name])
+            default = settings["default"]
+            if from_checkpoint and name in DESCRIBED:
+                settings.update(default=None, help=settings["help"] + " (default: as the checkpoint says)")
+            elif default not in (None, []):
+                shown = " ".join(default) if isinstance(default, list) else default
+                settings["help"] += f" (default: {shown})"
+            group.add_argument(
+                f"--{name}", metavar=None if "choices" in settings else name.upper(), **settings
+            )
+    return parser

@@ -1,0 +1,285 @@
+"""Make label files from a PASCAL VOC tree (XML annotations): one JSON record a photo.
+
+python utils/prepare/prepare_voc.py --data_path Dataset/VOCdevkit --year 2007 --out_dir data/voc07
+"""
+
+import difflib
+import json
+import os
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+# `python utils/prepare/prepare_voc.py` puts only this folder on the path, not the repository
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, parse
+from tqdm import tqdm
+
+from datasets.spec import CLASSES_FILE, VOC_CLASSES
+from utils.errors import UserError, run_script
+from utils.files import atomic_path
+from utils.options import Parser
+
+IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
+LISTS = Path("ImageSets", "Main")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
+LIST_LABELS = {"-1": -1, "0": IGNORED, "1": 1}  # in VOC's own CLASS_SPLIT.txt
+LABEL_COLUMNS = re.compile(r"(\s+[+-]?\d\d?)+$")  # after the id: a label, a number of objects
+
+
+class Photo(NamedTuple):
+    """A listed photo: where it and its annotation lie, its objects [(name, difficult)]."""
+
+    img_path: str
+    xml_path: Path
+    objects: list
+
+
+def find_voc(data_path, year):
+    """Return the folder VOC{year} of a VOCdevkit; UserError tells what is there instead."""
+    if Path(year).name != year:
+        raise UserError(f"--year '{year}' is a path; give the 2007 of a folder VOC2007")
+    voc = Path(data_path, f"VOC{year}")
+    if not os.path.isdir(voc):
+        raise UserError(f"folder {voc} not found; {_what_is_there(Path(data_path))}")
+    for part in (LISTS, "Annotations", "JPEGImages"):
+        if not os.path.isdir(voc / part):
+            raise UserError(f"folder {voc / part} not found; unpack the whole VOC archive again")
+    return voc
+
+
+def _what_is_there(data_path):
+    if not os.path.isdir(data_path):
+        return "give --data_path the VOCdevkit folder that holds it"
+    inner = data_path.resolve()
+    if os.path.isdir(inner / "Annotations") and inner.name.startswith("VOC"):
+        return f"{data_path} is the inner folder: give --data_path {inner.parent} --year {inner.name[3:]}"
+    found = sorted(path.name for path in data_path.glob("VOC*") if os.path.isdir(path))
+    return f"{data_path} holds {', '.join(found) or 'no VOC* folder'}; choose by --data_path and --year"
+
+
+def read_lines(path):
+    """Return the stripped lines of a text file without the empty ones (BOM, CRLF accepted)."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def lists_of(voc, split):
+    """Return the names of the lists that make up a split: itself, or train and val for trainval."""
+    found = sorted(path.stem for path in (voc / LISTS).glob("*.txt"))
+    if split in found:
+        return [split]
+    if split == "trainval" and {"train", "val"} <= set(found):
+        return ["train", "val"]
+    splits = ", ".join(name for name in found if "_" not in name)  # the others are CLASS_SPLIT.txt
+    raise UserError(f"{voc / LISTS / split}.txt not found; lists there: {splits or 'none'}")
+
+
+def read_split(voc, split):
+    """Return the ids of a split in the order of its list, repeated ones included."""
+    paths = [voc / LISTS / f"{name}.txt" for name in lists_of(voc, split)]
+    ids = [_id_of(line, voc / "Annotations") for path in paths for line in read_lines(path)]
+    if not ids:
+        raise UserError(f"{paths[0]} lists no photo; unpack VOC again or choose another split")
+    return ids
+
+
+def _id_of(line, annotations):
+    """Return the id in a line `ID` or `ID  1`; an id may hold blanks, even `photo 1`."""
+    whole = os.path.isfile(annotations / f"{line}.xml")
+    return line if whole else LABEL_COLUMNS.sub("", line)
+
+
+def read_objects(xml_path):
+    """Return [(name, difficult)] of the objects in an annotation.
+
+    Only <object> directly under the root counts: the <part> of a person (head,
+    hand, foot) has a <name> too. UserError for XML that is broken or defines entities.
+    """
+    try:
+        root = parse(xml_path).getroot()
+    except OSError as error:
+        raise UserError(f"cannot read {xml_path}: {error.strerror}") from None
+    except DefusedXmlException as error:
+        raise UserError(f"{xml_path} defines XML entities, which are not read: {error}") from None
+    except (ParseError, ValueError, LookupError) as error:  # the last two: odd encodings
+        raise UserError(f"{xml_path} is not valid XML ({error}); unpack it again") from None
+    if root.tag != "annotation":
+        raise UserError(f"{xml_path} is no VOC annotation: its root is <{root.tag}>, not <annotation>")
+    objects = []
+    for element in root.findall("object"):
+        name = (element.findtext("name") or "").strip()
+        difficult = (element.findtext("difficult") or "").strip().lower()
+        if not name or difficult not in DIFFICULT:
+            raise UserError(f"{xml_path}: object '{name}', difficult '{difficult}': want a name and 0 or 1")
+        objects.append((name, DIFFICULT[difficult]))
+    return objects
+
+
+def read_photos(voc, split, ids):
+    """Return {id: Photo} in the order of `ids`; UserError names the file that is missing or broken."""
+    photos = {}
+    with tqdm(ids, desc=split, unit="photo", disable=None) as progress:  # None: silent outside a terminal
+        for photo_id in progress:
+            xml_path = voc / "Annotations" / f"{photo_id}.xml"
+            candidates = [voc / "JPEGImages" / f"{photo_id}{suffix}" for suffix in SUFFIXES]
+            img_path = next((path for path in candidates if os.path.isfile(path)), candidates[0])
+            for path in (xml_path, img_path):
+                if not os.path.isfile(path):
+                    raise UserError(f"{path} not found, though split {split} lists it; unpack VOC again")
+            photos[photo_id] = Photo(str(img_path), xml_path, read_objects(xml_path))
+    return photos
+
+
+def choose_classes(choice, photos):
+    """Return the class names for `--classes voc|auto|FILE`; `photos`: every Photo that was read.
+
+    Raises UserError for a file that does not fit and for an object of another class.
+    """
+    found = {name for photo in photos for name, _ in photo.objects}
+    classes = {"voc": list(VOC_CLASSES), "auto": sorted(found)}.get(choice)
+    if classes is None:
+        classes = read_lines(Path(choice))
+    if not classes or len(set(classes)) < len(classes):
+        raise UserError(f"--classes {choice} gives no class or one twice; want different names, one a line")
+    unknown = found - set(classes)
+    if unknown:
+        xml_path, name = next((p.xml_path, n) for p in photos for n, _ in p.objects if n in unknown)
+        near = ", ".join(difflib.get_close_matches(name, classes)) or "none"
+        raise UserError(f"{xml_path}: unknown class '{name}' (near it: {near}); correct it or give --classes")
+    return classes
+
+
+def target_of(objects, classes):
+    """Return each class's label: 1 present, 0 (IGNORED) when all its objects are difficult, -1 absent."""
+    labels = {}
+    for name, difficult in objects:
+        labels[name] = max(labels.get(name, IGNORED), IGNORED if difficult else 1)
+    return [labels.get(name, -1) for name in classes]
+
+
+def targets_of(photos, classes):
+    """Return {id: target} of {id: Photo}."""
+    return {photo_id: target_of(photo.objects, classes) for photo_id, photo in photos.items()}
+
+
+def compare(voc, split, classes, targets):
+    """Compare {id: target} with VOC's own CLASS_SPLIT.txt files, where they exist.
+
+    Returns (number of labels compared, [(id, class, ours, theirs)] that differ).
+    """
+    compared, differing = 0, []
+    for name in lists_of(voc, split):
+        for column, class_name in enumerate(classes):
+            path = voc / LISTS / f"{class_name}_{name}.txt"
+            for line in read_lines(path) if os.path.isfile(path) else ():
+                photo_id, *label = line.rsplit(None, 1)
+                if not label or photo_id not in targets:  # a list without labels; one longer than ours
+                    continue
+                compared += 1
+                ours, theirs = targets[photo_id][column], LIST_LABELS.get(label[0], label[0])
+                if ours != theirs:
+                    differing.append((photo_id, class_name, ours, theirs))
+    return compared, differing
+
+
+def label_text(photos, targets, training):
+    """Return a label file: JSON, one record a line; in training absent and IGNORED become 0."""
+    lines = []
+    for photo_id, photo in photos.items():
+        target = [max(label, 0) for label in targets[photo_id]] if training else targets[photo_id]
+        lines.append(json.dumps({"img_path": photo.img_path, "target": target}, ensure_ascii=False))
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def write_all(texts):
+    """Write {path: text}; no file takes its place before all of them lie on the disk."""
+    with ExitStack() as stack:
+        for path, text in texts.items():
+            stack.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
+
+
+def report(split, ids, targets, compared, differing):
+    """Print what a split holds; warn of repeated ids and of labels that differ from VOC's lists."""
+    labels = [label for target in targets.values() for label in target]
+    print(f"{split}: {len(targets)} photos, {labels.count(1)} labels", end=", ")
+    print(f"{labels.count(IGNORED)} more of difficult objects only", end="; ")
+    print(f"{compared - len(differing)} of {compared} labels found in {LISTS} agree")
+    if differing:
+        first = ", ".join(f"{i} {name} {ours}/{theirs}" for i, name, ours, theirs in differing[:3])
+        warn(f"{len(differing)} labels of {split} differ from {LISTS}/CLASS_*.txt (XML/list): {first}")
+    if len(ids) > len(targets):
+        warn(f"{len(ids) - len(targets)} lines of split {split} repeat an id; each photo was taken once")
+
+
+def warn(line):
+    """Print a warning on standard error."""
+    print(f"warning: {line}", file=sys.stderr)
+
+
+def parse_args(argv=None):
+    """Read the command line."""
+    parser = Parser(__doc__)
+    add = parser.add_argument
+    add("--data_path", default="Dataset/VOCdevkit/", help="folder that holds VOC{year} (%(default)s)")
+    add("--year", default="2007", help="the photos lie in VOC{year} (%(default)s)")
+    add("--train_split", default="trainval", help="list in ImageSets/Main (%(default)s)")
+    add("--test_split", default="test", help="list in ImageSets/Main, or none (%(default)s)")
+    add("--out_dir", help="folder for the label files (data/voc07 for 2007)")
+    add("--classes", default="voc", help="voc, auto (names in the XML) or a file, one name a line (voc)")
+    return parser.parse_args(argv)
+
+
+def choose_splits(train_split, test_split):
+    """Return the splits to make; UserError where their names do not make two file names."""
+    splits = [train_split] if test_split == "none" else [train_split, test_split]
+    if train_split == test_split:
+        raise UserError(f"--train_split and --test_split are both '{train_split}'; give different ones")
+    for split in splits:
+        if Path(split).name != split:
+            raise UserError(f"split '{split}' is a path; give the name of a list in {LISTS}, such as train")
+    return splits
+
+
+def main(args):
+    """Read and check everything, then write the label files and classes.json."""
+    splits = choose_splits(args.train_split, args.test_split)
+    voc = find_voc(args.data_path, args.year)
+    listed = {split: read_split(voc, split) for split in splits}
+    # sorted as text, as the reference sorts its photos
+    photos = {split: read_photos(voc, split, sorted(set(ids))) for split, ids in listed.items()}
+    classes = choose_classes(args.classes, [photo for read in photos.values() for photo in read.values()])
+    targets = {split: targets_of(read, classes) for split, read in photos.items()}
+    checks = {split: compare(voc, split, classes, targets[split]) for split in splits}
+
+    year = args.year[2:] if re.fullmatch(r"\d{4}", args.year) else args.year
+    out_dir = Path(args.out_dir or f"data/voc{year}")
+    files = {split: f"{split}_voc{year}.json" for split in splits}
+    description = {"classes": classes, "train": files[args.train_split], "test": files.get(args.test_split)}
+    description["ignored"] = IGNORED
+    texts = {out_dir / CLASSES_FILE: json.dumps(description, ensure_ascii=False) + "\n"}
+    for split in splits:
+        training = split == args.train_split
+        texts[out_dir / files[split]] = label_text(photos[split], targets[split], training)
+    write_all(texts)
+
+    for split in splits:
+        report(split, listed[split], targets[split], *checks[split])
+    print(f"wrote {', '.join(str(path) for path in texts)}")
+    shared = set(targets[splits[0]]) & set(targets[splits[-1]]) if len(splits) > 1 else ()
+    if shared:
+        warn(f"{len(shared)} photos are in {args.train_split} and in {args.test_split}, first {min(shared)}")
+
+
+if __name__ == "__main__":
+    run_script(main, parse_args)

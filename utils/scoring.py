@@ -1,0 +1,33 @@
+"""Photos to scores, without gradients: what train, val and predict share."""
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from tqdm import tqdm
+
+from models import normalize
+from utils.evaluation.metrics import evaluate
+
+
+@paddle.no_grad()
+def score_batch(model, photos, normalization):
+    """Probabilities of a batch: uint8 (B, S, S, 3) -> float32 (B, C) in 0..1. The model is in eval mode."""
+    return F.sigmoid(model(normalize(photos, **normalization))).numpy()
+
+
+def score_split(model, loader, normalization):
+    """Probabilities (N, C) float32 of all photos of a loader, in the order of its records."""
+    model.eval()
+    scores = np.full(
+        loader.records.labels.shape, np.nan, np.float32
+    )  # (N, C); evaluate() refuses what stays NaN
+    for batch in tqdm(loader.epoch(), total=len(loader), desc="evaluate", leave=False, disable=None):
+        scores[batch.indices] = score_batch(model, batch.photos, normalization)
+    return scores
+
+
+def evaluate_split(model, loader, normalization, spec, threshold):
+    """Scores (N, C) and figures (see metrics.evaluate) of a split under the rules of its data set."""
+    scores = score_split(model, loader, normalization)
+    rules = {"ignored_is_negative": spec.ignored_is_negative_in_precision, "top3": spec.top3}
+    return scores, evaluate(scores, loader.records.labels, threshold, **rules)
