@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# The whole way on pictures that the project draws itself: make data, train, evaluate, predict.
+# Usage: bash utils/demo.sh [PYTHON]; everything goes to demo/, which is made anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${1:-python3}
+out=demo
+
+train() { # train LAMBDA SAVE_DIR
+    "$python" train.py --dataset $out/labels --lam "$1" --save_dir "$2" --model resnet18 --pretrained none \
+        --img_size 96 --batch_size 16 --total_epoch 4 --warmup_epoch 0 --poly_decay True --lr 0.02 --keep 1
+}
+
+rm -rf $out
+echo "== 1/4 draw pictures"
+"$python" utils/prepare/make_shapes.py --out_dir $out
+"$python" utils/prepare/prepare_voc.py --data_path $out/VOCdevkit --classes $out/classes.txt --out_dir $out/labels
+echo "== 2/4 train, with residual attention (lambda 0.1) and without (lambda 0)"
+train 0.1 $out/csra
+train 0 $out/baseline
+echo "== 3/4 evaluate on pictures not seen in training"
+for run in csra baseline; do
+    "$python" val.py --load_from $out/$run/resnet18/last.pdparams --out $out/$run/results
+done
+echo "== 4/4 predict"
+"$python" predict.py --load_from $out/csra/resnet18/last.pdparams --img_dir utils/demo_images
