@@ -8,7 +8,8 @@ out=demo
 
 train() { # train LAMBDA SAVE_DIR
     "$python" train.py --dataset $out/labels --lam "$1" --save_dir "$2" --model resnet18 --pretrained none \
-        --img_size 96 --batch_size 16 --total_epoch 4 --warmup_epoch 0 --poly_decay True --lr 0.02 --keep 1
+        --img_size 96 --batch_size 4 --total_epoch 2 --warmup_epoch 0 --poly_decay True --lr 0.02 \
+        --train_aug randomflip --keep 1
 }
 
 rm -rf $out

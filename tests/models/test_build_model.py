@@ -1,0 +1,239 @@
+"""Trunks, the weights they start from, and normalisation."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from paddle.utils import download
+from paddle.vision.models import resnet
+
+from models import TRUNKS, build_model, normalize
+from models.resnet import make_resnet
+from utils.checkpoint import save_checkpoint
+from utils.errors import UserError
+
+FEATURES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "resnet152": 2048}
+WEIGHTS = {  # trainable numbers of a trunk: the published ResNet's, less its fc
+    "resnet18": 11_176_512,
+    "resnet34": 21_284_672,
+    "resnet50": 23_508_032,
+    "resnet101": 42_500_160,
+    "resnet152": 58_143_808,
+}
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    """A ResNet-18 trunk with weights of its own, name -> array."""
+    paddle.seed(7)
+    return {name: value.numpy() for name, value in make_resnet(18).state_dict().items()}
+
+
+@pytest.fixture
+def save(tmp_path):
+    """save(dict of arrays): write a .pdparams as Paddle does, return its path as text."""
+
+    def write(tensors):
+        path = str(tmp_path / "weights.pdparams")
+        paddle.save({name: paddle.to_tensor(value) for name, value in tensors.items()}, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def dead_network(monkeypatch, tmp_path):
+    """Paddle's ImageNet weights of resnet18 lie behind a closed port; returns its weights folder."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "WEIGHTS_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(download.time, "sleep", lambda seconds: None)  # between Paddle's own retries
+    set_url(monkeypatch, md5="0" * 32)
+    return tmp_path / "home"
+
+
+def set_url(monkeypatch, md5):
+    url = "http://127.0.0.1:9/models/resnet18.pdparams"
+    monkeypatch.setitem(resnet.model_urls, "resnet18", (url, md5))
+
+
+def assert_trunk(model, expected):
+    own = model.backbone.state_dict()
+    assert list(own) == list(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(own[name].numpy(), value)
+
+
+# --- trunks
+
+
+def test_the_trunks_are_those_of_the_readme():
+    assert list(TRUNKS) == list(FEATURES)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_trunk(name):  # faults 2, 3
+    model = build_model(name, num_classes=3, num_heads=2, lam=0.1)
+    model.eval()
+    assert model.backbone.num_features == FEATURES[name]
+    trainable = [p for p in model.backbone.parameters() if not p.stop_gradient]
+    assert sum(int(np.prod(p.shape)) for p in trainable) == WEIGHTS[name]
+    assert not [key for key in model.state_dict() if "fc" in key.split(".")]
+    x = paddle.ones([1, 3, 32, 32])
+    assert list(model.backbone(x).shape) == [1, FEATURES[name], 1, 1]
+    assert list(model(x).shape) == [1, 3]
+
+
+def test_names_of_the_checkpoint_format():
+    model = build_model("resnet18", num_classes=3, num_heads=2)
+    names = {key.split(".")[0] for key in model.state_dict()}
+    assert names == {"backbone", "classifier"}
+    assert model.state_dict()["classifier.multi_head.1.head.weight"].shape == [3, 512, 1, 1]
+
+
+def test_score_maps_of_a_photo_that_is_not_square():
+    model = build_model("resnet18", num_classes=3, num_heads=4)
+    model.eval()
+    maps = model.score_maps(paddle.ones([2, 3, 64, 96]))
+    assert [list(score.shape) for score in maps] == [[2, 3, 2, 3]] * 4
+
+
+@pytest.mark.parametrize("name", ["resnet19", "ResNet18", "", "vgg"])
+def test_an_unknown_name_lists_the_valid_ones(name):  # fault 3
+    with pytest.raises(UserError) as error:
+        build_model(name, 3)
+    assert f"'{name}'" in str(error.value)
+    assert all(valid in str(error.value) for valid in FEATURES)
+
+
+# --- weights from a file
+
+
+def test_a_trunk_file_is_used_and_its_fc_left_out_aloud(trunk, save, capsys):  # fault 2
+    path = save(
+        {**trunk, "fc.weight": np.zeros((512, 1000), "float32"), "fc.bias": np.zeros(1000, "float32")}
+    )
+    assert_trunk(build_model("resnet18", 3, pretrained=path), trunk)
+    assert capsys.readouterr().out == f"trunk weights from {path} (left out: fc.weight, fc.bias)\n"
+
+
+def test_a_trunk_file_without_fc(trunk, save, capsys):
+    path = save(trunk)
+    assert_trunk(build_model("resnet18", 3, pretrained=path), trunk)
+    assert capsys.readouterr().out == f"trunk weights from {path}\n"
+
+
+def test_a_whole_checkpoint_gives_its_trunk_to_another_class_list(tmp_path, capsys):
+    path, source = tmp_path / "best.pdparams", build_model("resnet18", num_classes=5)
+    save_checkpoint(path, source, {"model": "resnet18", "num_cls": 5})
+    model = build_model("resnet18", num_classes=3, num_heads=2, pretrained=str(path))
+    assert_trunk(model, {name: value.numpy() for name, value in source.backbone.state_dict().items()})
+    assert list(model(paddle.ones([2, 3, 32, 32])).shape) == [2, 3]
+    assert "left out: classifier.multi_head.0.head.weight" in capsys.readouterr().out
+
+
+def test_weights_of_which_nothing_fits_are_refused(save):  # fault 4
+    path = save({"module.layer9.weight": np.zeros(3, "float32")})
+    with pytest.raises(UserError) as error:
+        build_model("resnet18", 3, pretrained=path)
+    assert path in str(error.value)
+    assert "missing: conv1.weight, bn1.weight" in str(error.value)
+    assert "unexpected: module.layer9.weight" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bn1._mean": None}, "missing: bn1._mean"),
+        ({"extra": np.zeros(2, "float32")}, "unexpected: extra"),
+        ({"bn1.bias": np.zeros(63, "float32")}, "wrong shape: bn1.bias is [63], not [64]"),
+        ({"bn1.bias": np.full(64, np.nan, "float32")}, "not finite: bn1.bias"),
+        ({"bn1.bias": np.full(64, np.inf, "float32")}, "not finite: bn1.bias"),
+    ],
+)
+def test_weights_of_which_one_does_not_fit_are_refused(trunk, save, change, said):  # fault 4
+    path = save({name: value for name, value in {**trunk, **change}.items() if value is not None})
+    with pytest.raises(UserError) as error:
+        build_model("resnet18", 3, pretrained=path)
+    assert str(error.value) == f"{path} does not fit the model: {said}"
+
+
+def test_the_weights_of_another_trunk_are_refused(trunk, save):  # fault 4
+    path = save(trunk)
+    with pytest.raises(UserError, match="does not fit the model: missing: .* more"):
+        build_model("resnet34", 3, pretrained=path)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no pickle"])
+def test_a_file_that_is_missing_or_broken_is_named(tmp_path, content):
+    path = tmp_path / "weights.pdparams"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        build_model("resnet18", 3, pretrained=str(path))
+
+
+# --- weights from the network
+
+
+def test_without_being_asked_nothing_is_downloaded(monkeypatch):  # fault 5
+    monkeypatch.setattr(download, "get_weights_path_from_url", lambda *_: pytest.fail("a download"))
+    build_model("resnet18", 3)
+    build_model("resnet18", 3, pretrained="none")
+
+
+def test_a_failed_download_says_what_to_do(dead_network):  # fault 5
+    with pytest.raises(UserError) as error:
+        build_model("resnet18", 3, pretrained="imagenet")
+    said = str(error.value)
+    assert "http://127.0.0.1:9/models/resnet18.pdparams" in said
+    assert f"put the file at {dead_network / 'resnet18.pdparams'}" in said
+    assert "--pretrained none" in said
+
+
+def test_a_weights_folder_that_cannot_be_made_says_what_to_do(dead_network):
+    dead_network.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="--pretrained none"):
+        build_model("resnet18", 3, pretrained="imagenet")
+
+
+def test_a_file_put_there_by_hand_is_used_without_a_network(trunk, save, dead_network, monkeypatch):
+    content = Path(save({**trunk, "fc.bias": np.zeros(1000, "float32")})).read_bytes()
+    dead_network.mkdir()
+    (dead_network / "resnet18.pdparams").write_bytes(content)
+    set_url(monkeypatch, hashlib.md5(content).hexdigest())
+    assert_trunk(build_model("resnet18", 3, pretrained="imagenet"), trunk)
+
+
+def test_a_damaged_file_put_there_by_hand_is_not_used(dead_network):
+    dead_network.mkdir()
+    (dead_network / "resnet18.pdparams").write_bytes(b"half")
+    with pytest.raises(UserError, match="put the file at"):
+        build_model("resnet18", 3, pretrained="imagenet")
+
+
+# --- normalisation
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [("tensor_112", (0, 0, 0), (1, 1, 1)), ("wider_tensor_112", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))],
+)
+def test_normalize_equals_the_golden_tensors(shared_path, name, mean, std):  # fault 15
+    file = np.load(shared_path("golden/transforms.npz"))
+    ours = normalize(file["resized_112"][None], mean, std)
+    np.testing.assert_allclose(ours.numpy()[0], file[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [([0, 0, 0], [1, 1, 1]), ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), ([0, 0.5, 1], [0.5, 1, 2])],
+)
+def test_normalize_takes_whole_numbers_and_each_channel_its_own(mean, std):  # fault 15
+    photos = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    ours = normalize(photos, mean, std)
+    expected = ((photos / 255 - mean) / std).transpose(0, 3, 1, 2)
+    assert ours.dtype == paddle.float32
+    np.testing.assert_allclose(ours.numpy(), expected, atol=1e-6)

@@ -1,0 +1,70 @@
+"""How every script ends: exit code and what is on standard error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+START = "import sys\nfrom utils.errors import UserError, run_script\n"
+
+
+def run(body, parse="lambda: 5"):
+    """Run a script whose main(args) has this body."""
+    code = f"{START}def main(args):\n    {body}\nrun_script(main, {parse})\n"
+    return subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(("body", "code"), [("print(args)", 0), ("print(args); return 1", 1)])
+def test_exit_code_is_what_main_returns(body, code):
+    done = run(body)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "5\n", "")
+
+
+def test_user_error_is_one_line_and_exit_code_2():
+    done = run("raise UserError('no file x;\\n  give another')")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no file x; give another\n"
+
+
+def test_user_error_while_options_are_read():
+    done = run("pass", parse="lambda: (_ for _ in ()).throw(UserError('bad'))")
+    assert (done.returncode, done.stderr) == (2, "error: bad\n")
+
+
+def test_what_was_printed_before_an_error_is_kept():
+    assert run("print('before'); raise UserError('x')").stdout == "before\n"
+
+
+def test_ctrl_c():
+    done = run("raise KeyboardInterrupt")
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_fault_of_ours_keeps_its_traceback():
+    done = run("1 / 0")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("lines", [10, 100_000])
+def test_reader_of_the_output_goes_away(lines, unbuffered):
+    """As in `predict.py | head -1`: no traceback, neither while printing nor at the end."""
+    code = f"{START}def main(args):\n    sys.stdin.read(1)\n    for n in range({lines}): print(n)\n"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + "run_script(main, lambda: 0)"],
+        cwd=REPO,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141
