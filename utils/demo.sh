@@ -25,3 +25,14 @@ for run in csra baseline; do
 done
 echo "== 4/4 predict"
 "$python" predict.py --load_from $out/csra/resnet18/last.pdparams --img_dir utils/demo_images
+"$python" - $out <<'END'
+import json
+import sys
+
+out = sys.argv[1]
+mAP = {run: json.load(open(f"{out}/{run}/results/metrics.json"))["mAP"] for run in ("csra", "baseline")}
+print(f"mAP on {out}'s test pictures: {mAP['csra']:.4f} with residual attention (lambda 0.1), "
+      f"{mAP['baseline']:.4f} without (lambda 0)")
+print(f"pictures: {out}/VOCdevkit   label files: {out}/labels   figures: {out}/csra/results, {out}/baseline/results")
+print(f"checkpoints and logs: {out}/csra/resnet18, {out}/baseline/resnet18")
+END

@@ -100,6 +100,13 @@ def test_a_step_lowers_the_loss_and_returns_it_as_a_number():  # fault 19
     assert losses[-1] < losses[0]
 
 
+def test_a_step_leaves_no_gradient_for_the_next():
+    model = tiny_model()
+    train_step(model, make_optimizer(model, 0.9, 0.0), paddle.ones([2, 3, 16, 16]), np.array([[0, 1]] * 2))
+    gradients = [value.grad for value in trainable(model).values()]
+    assert all(gradient is None or not gradient.numpy().any() for gradient in gradients)
+
+
 def test_the_loss_is_the_mean_over_photos_and_classes():
     model = tiny_model()
     model.eval()  # batch norm as it stands

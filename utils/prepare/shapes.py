@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 DEFAULT_SIZE = 192  # twice the 96 pixels of a quick training: a random crop still finds detail
 OVERSAMPLE = 4  # outlines are drawn this much larger and averaged, so that edges are soft
 OBJECT_COUNTS = (0.2, 0.25, 0.25, 0.18, 0.12)  # chance of 1, 2, ... 5 objects in a picture
-DIAMETERS = (0.18, 0.9)  # of an object, relative to the picture's short side
+DIAMETERS = (0.22, 0.9)  # of an object, relative to the picture's short side
 DIFFICULT_BELOW_VISIBLE = 0.4  # objects of which less is seen are difficult
 CLEAR_DIAMETER = 0.35  # at least, of one object in each picture
 OMIT_BELOW_VISIBLE = 0.1  # what is all but hidden gets no label
@@ -60,8 +60,8 @@ TEXTURES = {
     "lifebuoy": lambda u, v, f, p: _wave(4 * np.arctan2(v, u) + p),
     "checks": lambda u, v, f, p: np.clip(0.5 + 4 * np.sin(9 * f * u + p) * np.sin(9 * f * v + p), 0, 1),
     "mortar": lambda u, v, f, p: np.maximum(
-        np.clip(4 * np.cos(9 * f * v) - 3, 0, 1),
-        np.clip(6 * np.cos(4.5 * f * u + np.pi * (np.sin(4.5 * f * v) > 0)) - 5, 0, 1),
+        np.clip(4 * np.cos(9 * f * v) - 2.4, 0, 1),
+        np.clip(6 * np.cos(4.5 * f * u + np.pi * (np.sin(4.5 * f * v) > 0)) - 4.6, 0, 1),
     ),
     "chevrons": lambda u, v, f, p: _wave(8 * f * (u + 0.8 * np.abs(v)) + p),
     "veins": lambda u, v, f, p: np.maximum(
@@ -84,18 +84,18 @@ PLAIN = ("glow", "gloss", "craters", "bands")  # of things of no class
 CLASSES = {
     "ball": ([(_disc(1), 1)], "wedges", (0.00, 0.95, 0.90), (0.00, 0.03, 0.98)),
     "star": ([(STAR, 1)], "glow", (0.155, 0.95, 0.98), (0.14, 0.95, 0.90)),
-    "ring": ([(_disc(1), 1), (_disc(0.52), 0)], "lifebuoy", (0.60, 0.90, 0.92), (0.15, 0.85, 0.97)),
+    "ring": ([(_disc(1), 1), (_disc(0.52), 0)], "lifebuoy", (0.61, 0.92, 0.92), (0.15, 0.85, 0.97)),
     "cross": ([(_box(-0.36, -1, 0.36, 1), 1), (_box(-1, -0.36, 1, 0.36), 1)], "checks",
-              (0.37, 0.90, 0.72), (0.37, 0.85, 0.10)),
-    "brick": ([(_box(-1, -0.55, 1, 0.55), 1)], "mortar", (0.02, 0.85, 0.42), (0.06, 0.45, 0.75)),
+              (0.35, 0.92, 0.80), (0.35, 0.85, 0.10)),
+    "brick": ([(_box(-1, -0.55, 1, 0.55), 1)], "mortar", (0.00, 0.10, 0.08), (0.10, 0.03, 0.99)),
     "arrow": ([(ARROW, 1)], "chevrons", (0.07, 0.97, 0.98), (0.05, 0.95, 0.50)),
-    "leaf": ([(LEAF, 1), (_box(0.9, -0.05, 1.2, 0.05), 1)], "veins", (0.27, 0.95, 0.55), (0.25, 0.90, 0.85)),
-    "moon": ([(_disc(1), 1), (_disc(0.82, 0.5, -0.1), 0)], "craters", (0.71, 0.85, 0.65), (0.14, 0.25, 0.98)),
-    "gear": ([(COG, 1), (_disc(0.34), 0)], "brushed", (0.47, 0.85, 0.75), (0.47, 0.75, 0.25)),
+    "leaf": ([(LEAF, 1), (_box(0.9, -0.05, 1.2, 0.05), 1)], "veins", (0.25, 0.95, 0.60), (0.23, 0.90, 0.88)),
+    "moon": ([(_disc(1), 1), (_disc(0.75, 0.6, -0.1), 0)], "craters", (0.72, 0.90, 0.92), (0.14, 0.30, 0.99)),
+    "gear": ([(COG, 1), (_disc(0.34), 0)], "brushed", (0.46, 0.90, 0.80), (0.46, 0.85, 0.45)),
     "heart": ([(HEART, 1)], "dots", (0.93, 0.90, 0.95), (0.95, 0.08, 0.99)),
-    "drop": ([(DROP, 1)], "gloss", (0.53, 0.95, 0.98), (0.53, 0.10, 0.99)),
+    "drop": ([(DROP, 1)], "gloss", (0.53, 0.97, 0.98), (0.53, 0.30, 0.99)),
     "mug": ([(_disc(0.5, 0.5), 1), (_disc(0.3, 0.55), 0), (_box(-0.85, -0.9, 0.55, 0.9), 1)], "bands",
-            (0.83, 0.85, 0.62), (0.82, 0.25, 0.97)),
+            (0.83, 0.88, 0.78), (0.82, 0.15, 0.98)),
 }  # fmt: skip
 
 
