@@ -264,13 +264,11 @@ def test_description_that_is_no_text(tmp_path):
 
 # --- whole or not at all (fault 18)
 
-SAVE_FOR_EVER = """
+SAVE_AGAIN_AND_AGAIN = """
 import sys, paddle
 from utils.checkpoint import save_checkpoint
 net = paddle.nn.Sequential(*[paddle.nn.Linear(1000, 1000) for _ in range(8)])
-number = 0
-while True:
-    number += 1
+for number in range(1, 1000):
     for parameter in net.parameters():
         parameter.set_value(paddle.full_like(parameter, number))
     save_checkpoint(sys.argv[1], net, {"number": number})
@@ -291,7 +289,7 @@ def half_written(folder, whole):
 def test_a_kill_leaves_whole_files(tmp_path, number_of_the_kill):
     path = tmp_path / "last.pdparams"
     process = subprocess.Popen(
-        [sys.executable, "-c", SAVE_FOR_EVER, path],
+        [sys.executable, "-c", SAVE_AGAIN_AND_AGAIN, path],
         cwd=REPO,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
