@@ -24,7 +24,7 @@ clean:
 	rm -rf $(VENV) demo
 
 $(VENV)/installed: $(REQUIREMENTS)
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "error: Paddle needs Python 3.10 to 3.13, this is " + sys.version.split()[0] + "; choose another: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info < (3, 14) else "error: Paddle needs Python 3.10 to 3.13, this is " + sys.version.split()[0] + "; choose another: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	touch $@
