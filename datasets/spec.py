@@ -111,7 +111,12 @@ def load_spec(dataset, data_dir=None):
 def _override(spec, path):
     given = read_json(path)
     classes = given.get("classes") if isinstance(given, dict) else None
-    if not classes or not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise UserError(f"{path}: 'classes' must be a list of names")
+    files = [given.get("train"), given.get("test")]
+    if not all(name is None or isinstance(name, str) for name in files):
+        raise UserError(f"{path}: 'train' and 'test' must be names of label files, or null")
+    if len(set(classes)) < len(classes):
         raise UserError(f"{path}: 'classes' must be a list of different names")
     return replace(
         spec,

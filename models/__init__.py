@@ -3,7 +3,7 @@
 import paddle
 from paddle import nn
 
-from models.csra import MHA
+from models.csra import MHA, TEMPERATURES
 from models.pretrained import load_pretrained
 from models.resnet import RESNETS
 from utils.errors import UserError
@@ -39,6 +39,10 @@ def build_model(name, num_classes, num_heads=1, lam=0.1, pretrained="none"):
     """
     if name not in TRUNKS:
         raise UserError(f"unknown model '{name}'; choose from {', '.join(TRUNKS)}")
+    if num_heads not in TEMPERATURES:
+        raise UserError(
+            f"unknown number of heads {num_heads}; choose from {', '.join(map(str, TEMPERATURES))}"
+        )
     backbone = TRUNKS[name]()
     load_pretrained(backbone, name, pretrained)
     return CSRAModel(backbone, MHA(num_heads, lam, backbone.num_features, num_classes))

@@ -6,6 +6,7 @@ export need (see `description` in train.py). Files with tensors alone are read t
 """
 
 import json
+import math
 import platform
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ import PIL
 
 from datasets.spec import load_spec
 from models import build_model
+from models.csra import TEMPERATURES
 from models.loading import load_strict
 from utils.errors import UserError
 from utils.files import atomic_path
@@ -39,13 +41,18 @@ def read_checkpoint(path):
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
+    if not all(isinstance(name, str) for name in content):
+        raise UserError(f"{path} has names that are no text; it is no state dict")
     tensors = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     if ENTRY not in content:
         return tensors, None
     try:
         description = json.loads(content[ENTRY])
         newer = description["format"] > FORMAT
-    except (TypeError, ValueError, KeyError):
+        fits = newer or _is_complete(description)
+    except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
+        newer = fits = False
+    if not fits:
         raise UserError(f"{path}: its description is damaged; take another checkpoint of the run") from None
     if newer:
         raise UserError(
@@ -107,6 +114,26 @@ def git_revision():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _is_complete(description):
+    """Whether everything that val, predict and export rely on is there and of its kind."""
+    classes, normalization = description["classes"], description["normalization"]
+    return (
+        isinstance(description["model"], str)
+        and description["num_heads"] in TEMPERATURES
+        and 0 <= description["lam"] < math.inf
+        and type(description["num_cls"]) is int
+        and description["num_cls"] == len(classes) > 0
+        and all(isinstance(name, str) for name in classes)
+        and type(description["img_size"]) is int
+        and description["img_size"] > 0
+        and all(
+            len(normalization[name]) == 3 and all(math.isfinite(value) for value in normalization[name])
+            for name in ("mean", "std")
+        )
+        and {"dataset", "data_dir"} <= set(description)
+    )
 
 
 def _describe_bare(given, img_size, dataset):

@@ -6,6 +6,7 @@ import math
 import os
 
 from datasets.transforms import AUGMENTATIONS
+from utils.evaluation.metrics import THRESHOLD
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,12 +37,13 @@ def boolean(text):
     return values[text.lower()]
 
 
-def whole(least):
-    """A check for whole numbers of at least `least`."""
+def whole(least, most=math.inf):
+    """A check for whole numbers in least..most."""
 
     def check(text):
-        if not text.lstrip("+-").isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {least}")
+        if not text.lstrip("+-").isdigit() or not least <= int(text) <= most:
+            limits = f"at least {least}" if most == math.inf else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {limits}")
         return int(text)
 
     return check
@@ -102,8 +104,8 @@ OPTIONS = {
     "tranval": dict(default=True, type=boolean, help="evaluate after each epoch"),
     "print_freq": dict(default=100, type=whole(1), help="iterations between two printed lines"),
     "keep": dict(default=None, type=whole(1), help="checkpoints of how many epochs to keep (default: all)"),
-    "threshold": dict(default=0.5, type=number(0, 1), help="a score at or above it counts as predicted"),
-    "seed": dict(default=0, type=whole(0), help="of weights, order and augmentation"),
+    "threshold": dict(default=THRESHOLD, type=number(0, 1), help="scores from this on are predicted"),
+    "seed": dict(default=0, type=whole(0, 2**32 - 1), help="of weights, order and augmentation"),
     "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
 }  # fmt: skip
 

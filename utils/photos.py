@@ -17,7 +17,11 @@ def find_photos(inputs):
     for given in inputs:
         path = Path(given)
         if path.is_dir():
-            found.update(str(entry) for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
+            found.update(
+                str(entry)
+                for entry in path.iterdir()
+                if entry.suffix.lower() in SUFFIXES and not entry.is_dir()
+            )
         elif path.exists():
             found.add(str(path))
         else:

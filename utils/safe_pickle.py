@@ -1,14 +1,13 @@
 """Read `.pdparams` without running anything that the file asks for.
 
 A `.pdparams` is a pickle, and unpickling calls whatever the pickle names. This
-reader builds tensors (NumPy arrays), numbers, strings and plain containers, and
-refuses every other name before it is looked up. A file may lie about sizes: the
-opcodes are checked against the length of the file before memory is taken.
+reader builds tensors (NumPy arrays), numbers, strings and plain containers, knows
+the opcodes that those need and no others, and never looks a name up. It is Python's
+own reader in Python: unlike the one in C it takes no memory before the bytes are there.
 """
 
 import mmap
 import pickle
-import pickletools
 from collections import OrderedDict
 from pathlib import Path
 
@@ -27,8 +26,6 @@ def read_pickle(path):
     """
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _check_opcodes(data)
-            data.seek(0)
             return _plain(_Reader(data).load(), [MOST_OBJECTS])
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
@@ -82,10 +79,14 @@ def _reconstruct(*_):
     return _Array()
 
 
-def _encode(text, encoding):  # how protocol 2 writes bytes
-    if encoding != "latin1":
-        raise _Refused(f"holds text in the encoding {encoding!r}")
-    return text.encode("latin1")
+def _tuple(entries):  # paddle.save writes (parameter name, array) so
+    if type(entries) is not tuple:
+        raise _Refused("makes a tuple of something else")
+    return entries
+
+
+def _ordered_dict():
+    return OrderedDict()
 
 
 _NAMES = {
@@ -93,28 +94,62 @@ _NAMES = {
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy", "ndarray"): None,  # only ever an argument of _reconstruct
     ("numpy", "dtype"): _Dtype,
-    ("_codecs", "encode"): _encode,
-    ("builtins", "tuple"): tuple,  # paddle.save writes (parameter name, array) so
-    ("__builtin__", "tuple"): tuple,
-    ("collections", "OrderedDict"): OrderedDict,
+    ("builtins", "tuple"): _tuple,
+    ("__builtin__", "tuple"): _tuple,
+    ("collections", "OrderedDict"): _ordered_dict,
 }
+_OPCODES = (  # all that a state dict is made of
+    pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.MEMOIZE, pickle.PUT,
+    pickle.BINPUT, pickle.LONG_BINPUT, pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL,
+    pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
+    pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE,
+    pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES, pickle.SHORT_BINBYTES,
+    pickle.BINBYTES8, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3,
+    pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS,
+)  # fmt: skip
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+    def __init__(self, data):
+        super().__init__(data)
+        self.encodable = len(data)  # each text of the file is encoded once
+
     def find_class(self, module, name):
+        if (module, name) == ("_codecs", "encode"):
+            return self._encode
         if (module, name) not in _NAMES:
             raise _Refused(f"names {module}.{name}")
         return _NAMES[module, name]
 
-    def persistent_load(self, pid):
-        raise _Refused("refers to something outside the file")
+    def _encode(self, text, encoding):  # how protocol 2 writes bytes
+        self.encodable -= len(text)
+        if encoding != "latin1" or self.encodable < 0:
+            raise _Refused("holds text where bytes should be")
+        return text.encode("latin1")
+
+    def load_build(self):
+        if not isinstance(self.stack[-2], (_Dtype, _Array)):
+            raise _Refused(f"sets the state of a {type(self.stack[-2]).__name__}")
+        super().load_build()
+
+    def load_setitem(self):
+        _check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self):
+        _check_keys(self.stack[::2])
+        super().load_setitems()
+
+    dispatch = {opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES}
+    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
 
 
-def _check_opcodes(data):
-    """Refuse memo slots beyond the file's length: the unpickler would allocate them all."""
-    for opcode, argument, _ in pickletools.genops(data):
-        if "PUT" in opcode.name and int(argument) > len(data):
-            raise _Refused("claims more entries than it has bytes")
+def _check_keys(keys):
+    """Nested tuples would be hashed: for ever, or until the stack overflows."""
+    if not all(type(key) in (str, int) for key in keys):
+        raise _Refused("holds a key that is neither text nor a whole number")
 
 
 def _plain(value, left):

@@ -6,6 +6,7 @@ import paddle.nn.functional as F
 from tqdm import tqdm
 
 from models import normalize
+from utils.errors import UserError
 from utils.evaluation.metrics import evaluate
 
 
@@ -29,5 +30,7 @@ def score_split(model, loader, normalization):
 def evaluate_split(model, loader, normalization, spec, threshold):
     """Scores (N, C) and figures (see metrics.evaluate) of a split under the rules of its data set."""
     scores = score_split(model, loader, normalization)
+    if not np.isfinite(scores).all():
+        raise UserError("some scores are not finite numbers: the model has diverged; train with a lower --lr")
     rules = {"ignored_is_negative": spec.ignored_is_negative_in_precision, "top3": spec.top3}
     return scores, evaluate(scores, loader.records.labels, threshold, **rules)
