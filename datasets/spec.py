@@ -5,6 +5,7 @@ files and a `classes.json`: {"classes": [...], "train": FILE, "test": FILE,
 "ignored": value in the test targets that evaluation leaves out, or null}.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def load_spec(dataset, data_dir=None):
                 )
         return spec, folder
     folder = Path(dataset)
-    if not (folder / CLASSES_FILE).is_file():
+    if not os.path.isfile(folder / CLASSES_FILE):
         raise UserError(
             f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}"
         )
@@ -116,6 +117,8 @@ def _override(spec, path):
     files = [given.get("train"), given.get("test")]
     if not all(name is None or isinstance(name, str) for name in files):
         raise UserError(f"{path}: 'train' and 'test' must be names of label files, or null")
+    if type(given.get("ignored")) not in (int, type(None)):
+        raise UserError(f"{path}: 'ignored' must be a whole number, or null")
     if len(set(classes)) < len(classes):
         raise UserError(f"{path}: 'classes' must be a list of different names")
     return replace(

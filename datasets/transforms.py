@@ -10,6 +10,7 @@ from utils.errors import UserError
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)  # some 89 million pixels are the limit
 
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 AUGMENTATIONS = ("randomflip", "resizedcrop", "colorjitter")
 SCALE = (0.7, 1.0)  # share of the photo's area that resizedcrop keeps
@@ -28,8 +29,8 @@ def read_photo(path, box=None):
             image = _to_rgb(image)
     except OSError as error:
         raise UserError(f"cannot read photo {path}: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"cannot read photo {path}: {error}") from None
+    except (ValueError, SyntaxError, AssertionError, *BOMBS) as error:  # what Pillow raises for broken files
+        raise UserError(f"cannot read photo {path}: {error or 'it is damaged'}") from None
     return image if box is None else _crop(image, box, path)
 
 
@@ -45,7 +46,9 @@ def transform(image, size, augmentations=(), rng=None):
     if "colorjitter" in augmentations:
         image = _color_jitter(image, rng)
     box = _random_box(*image.size, rng) if "resizedcrop" in augmentations else None
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))  # (S, S, 3)
+    if box:
+        image = image.crop(box)  # as the reference; resize(box=...) would blend in what lies outside
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))  # (S, S, 3)
 
 
 def _to_rgb(image):
@@ -70,7 +73,7 @@ def _random_box(width, height, rng):
         ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
-            left, top = rng.integers(0, width - w + 1), rng.integers(0, height - h + 1)
+            left, top = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
             return left, top, left + w, top + h
     w = min(width, round(height * RATIO[1]))  # no luck, as with panoramas: the largest central part
     h = min(height, round(width / RATIO[0]))
