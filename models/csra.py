@@ -48,7 +48,7 @@ class CSRA(nn.Layer):
         if self.lam == 0:
             return base_logit
         if self.T == MAX:
-            att_logit = score.max(axis=2)  # (B, C): T -> infinity
+            att_logit = score.amax(axis=2)  # (B, C): T -> infinity; amax shares the gradient among equals
         else:
             attention = F.softmax(self.T * score, axis=2)  # (B, C, h*w), class-specific
             att_logit = (attention * score).sum(axis=2)  # (B, C)
