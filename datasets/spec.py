@@ -101,12 +101,13 @@ def load_spec(dataset, data_dir=None):
                     f"{folder / CLASSES_FILE} has other classes than {dataset}; give --dataset {folder}"
                 )
         return spec, folder
-    folder = Path(dataset)
-    if not os.path.isfile(folder / CLASSES_FILE):
+    places = [Path(dataset), Path(data_dir or dataset)]  # the second: it moved since the checkpoint was made
+    home = next((place for place in places if os.path.isfile(place / CLASSES_FILE)), None)
+    if home is None:
         raise UserError(
             f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}"
         )
-    return _override(Spec(dataset, (), None, None), folder / CLASSES_FILE), Path(data_dir or folder)
+    return _override(Spec(dataset, (), None, None), home / CLASSES_FILE), places[1]
 
 
 def _override(spec, path):

@@ -250,6 +250,13 @@ def test_label_files_of_a_folder_may_lie_elsewhere(tmp_path, write):
     assert load_spec(str(tmp_path), "elsewhere")[1].as_posix() == "elsewhere"
 
 
+def test_a_folder_that_moved_is_found_by_its_new_place(tmp_path, write):
+    write({"classes": ["disc"], "train": "a.json", "test": "b.json"}, "classes.json")
+    spec, folder = load_spec("where/it/was", str(tmp_path))
+    assert spec.classes == ("disc",)
+    assert folder == tmp_path
+
+
 def test_classes_beside_built_in_label_files_name_other_files(tmp_path, write):
     write(
         {"classes": list(VOC_CLASSES), "train": "train_voc12.json", "test": "val_voc12.json"}, "classes.json"
