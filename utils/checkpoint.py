@@ -22,7 +22,7 @@ from models.loading import load_strict
 from utils.errors import UserError
 from utils.files import atomic_path
 from utils.options import OPTIONS
-from utils.safe_pickle import read_pickle
+from utils.safe_pickle import read_state_dict
 
 FORMAT = 1
 ENTRY = "csra"
@@ -38,12 +38,7 @@ def save_checkpoint(path, model, description):
 
 def read_checkpoint(path):
     """Return (tensors, description) of a file; the description is None for bare tensors."""
-    content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
-    if not all(isinstance(name, str) for name in content):
-        raise UserError(f"{path} has names that are no text; it is no state dict")
-    tensors = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    tensors, content = read_state_dict(path)
     if ENTRY not in content:
         return tensors, None
     try:

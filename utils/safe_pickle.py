@@ -35,14 +35,24 @@ def read_pickle(path):
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}: {error})") from None
 
 
-def read_tensors(path):
-    """Return the arrays of a state dict file, name -> array; entries that are no tensor are left out."""
+def read_state_dict(path):
+    """Return (tensors, content) of a state dict file: its arrays by name, and everything by name.
+
+    Raises UserError when the file is no dict by text names, or holds an optimizer's state.
+    """
     content = read_pickle(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
     if Path(path).suffix == ".pdopt":
         raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
-    return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    if not all(isinstance(name, str) for name in content):
+        raise UserError(f"{path} has names that are no text; it is no state dict")
+    return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}, content
+
+
+def read_tensors(path):
+    """Return the arrays of a state dict file, name -> array; entries that are no tensor are left out."""
+    return read_state_dict(path)[0]
 
 
 class _Refused(Exception):

@@ -1,6 +1,7 @@
 """Trunks, the weights they start from, and normalisation."""
 
 import hashlib
+import pickle
 import re
 from pathlib import Path
 
@@ -237,3 +238,10 @@ def test_normalize_takes_whole_numbers_and_each_channel_its_own(mean, std):  # f
     expected = ((photos / 255 - mean) / std).transpose(0, 3, 1, 2)
     assert ours.dtype == paddle.float32
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-6)
+
+
+def test_a_trunk_file_whose_names_are_no_text_is_refused(tmp_path):
+    path = tmp_path / "numbers.pdparams"
+    path.write_bytes(pickle.dumps({1: np.zeros(2, np.float32)}, protocol=4))
+    with pytest.raises(UserError, match="no text"):
+        build_model("resnet18", 3, pretrained=str(path))
