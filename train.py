@@ -43,7 +43,9 @@ def main(args):
         )
     train_loader, test_loader = make_loaders(args, spec, folder)
     choose_device(args.device, args.seed)
-    model = build_model(args.model, len(spec.classes), args.num_heads, args.lam, args.pretrained)
+    model = build_model(
+        args.model, len(spec.classes), args.num_heads, args.lam, args.pretrained, args.img_size
+    )
     optimizer = make_optimizer(model, args.momentum, args.w_d)
 
     run = RunFolder(Path(args.save_dir) / args.model, args.keep)

@@ -6,9 +6,11 @@ from paddle import nn
 from models.csra import MHA, TEMPERATURES
 from models.pretrained import load_pretrained
 from models.resnet import RESNETS
+from models.vit import VITS
 from utils.errors import UserError
 
-TRUNKS = {**RESNETS}  # name -> function that makes the trunk
+TRUNKS = {**RESNETS}  # name -> function that makes a trunk for photos of any size
+SIZED_TRUNKS = {**VITS}  # name -> function of the image size that makes a trunk for that size
 
 
 class CSRAModel(nn.Layer):
@@ -30,20 +32,24 @@ class CSRAModel(nn.Layer):
         return self.classifier.score_maps(self.backbone(x))
 
 
-def build_model(name, num_classes, num_heads=1, lam=0.1, pretrained="none"):
-    """Build trunk `name` (one of TRUNKS) with CSRA heads for `num_classes` classes.
+def build_model(name, num_classes, num_heads=1, lam=0.1, pretrained="none", img_size=224):
+    """Build trunk `name` (of TRUNKS or SIZED_TRUNKS) with CSRA heads for `num_classes` classes.
 
-    pretrained: weights of the trunk, "none" (random), "imagenet" (Paddle's own,
-    downloaded by Paddle) or the path of a file. Raises UserError for an unknown
-    name and for weights that cannot be had or do not fit.
+    pretrained: weights of the trunk, "none" (random), "imagenet" (downloaded) or the
+    path of a file. img_size: side of the photos in pixels; it matters to a ViT alone.
+    Raises UserError for an unknown name, a size that the trunk cannot have, and weights
+    that cannot be had or do not fit.
     """
-    if name not in TRUNKS:
-        raise UserError(f"unknown model '{name}'; choose from {', '.join(TRUNKS)}")
+    if name not in TRUNKS and name not in SIZED_TRUNKS:
+        raise UserError(f"unknown model '{name}'; choose from {', '.join([*TRUNKS, *SIZED_TRUNKS])}")
     if num_heads not in TEMPERATURES:
         raise UserError(
             f"unknown number of heads {num_heads}; choose from {', '.join(map(str, TEMPERATURES))}"
         )
-    backbone = TRUNKS[name]()
+    try:
+        backbone = TRUNKS[name]() if name in TRUNKS else SIZED_TRUNKS[name](img_size)
+    except ValueError as error:
+        raise UserError(f"{name} cannot be made: {error}") from None
     load_pretrained(backbone, name, pretrained)
     return CSRAModel(backbone, MHA(num_heads, lam, backbone.num_features, num_classes))
 

@@ -1,4 +1,4 @@
-"""Weights that a trunk starts from: none, ImageNet's by Paddle, or a file."""
+"""Weights that a trunk starts from: none, ImageNet's by download, or a file."""
 
 import os
 
@@ -7,34 +7,40 @@ from paddle.vision.models import resnet
 
 from models.loading import load_strict
 from utils.errors import UserError
-from utils.safe_pickle import read_tensors
+from utils.weights import read_weights
+
+TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/"
+VIT_URLS = {  # the files that the original starts from; trained at 224 px
+    "vit_b16": TIMM + "jx_vit_base_p16_224-80ecf9dd.pth",
+    "vit_l16": TIMM + "jx_vit_large_p16_224-4ee7a4dc.pth",
+}
 
 
 def load_pretrained(backbone, name, pretrained):
     """Fill `backbone` from "none", "imagenet" or a path.
 
-    A file holds a trunk (Paddle's own `resnet50.pdparams`) or a whole checkpoint
-    of ours, whose trunk is taken: the way to another class list. The parts that a
-    trunk has no use for, `fc` and `classifier`, are left out and said so.
+    A file holds a trunk (Paddle's `resnet50.pdparams`, torchvision's or timm's weights,
+    the CutMix ResNet-101 of the original) or a whole checkpoint, whose trunk is taken:
+    the way to another class list. What a trunk has no use for is left out and said so.
     Raises UserError when the weights cannot be had or do not fit.
     """
     if pretrained == "none":
         return
     path = _download(name) if pretrained == "imagenet" else pretrained
-    tensors, dropped = {}, []
-    for key, value in read_tensors(path).items():
-        key = key.removeprefix("backbone.")
-        if key.startswith(("fc.", "classifier.")):
-            dropped.append(key)
-        else:
-            tensors[key] = value
-    load_strict(backbone, tensors, path)
-    left_out = f" (left out: {', '.join(dropped)})" if dropped else ""
-    print(f"trunk weights from {path}{left_out}")
+    weights = read_weights(path)
+    trunk = {
+        key.removeprefix("backbone."): value
+        for key, value in weights.tensors.items()
+        if key.startswith("backbone.")
+    }
+    load_strict(backbone, trunk, path)
+    heads = ["classifier"] if len(trunk) < len(weights.tensors) else []
+    left_out = ", ".join(heads + ([weights.left_out] if weights.left_out else []))
+    print(f"trunk weights from {path}" + (f" (left out: {left_out})" if left_out else ""))
 
 
 def _download(name):
-    url, md5 = resnet.model_urls[name]
+    url, md5 = (VIT_URLS[name], None) if name in VIT_URLS else resnet.model_urls[name]
     place = os.path.join(download.WEIGHTS_HOME, os.path.basename(url))
     try:
         return download.get_weights_path_from_url(url, md5)

@@ -1,6 +1,9 @@
 """What all tests share: golden data, small photos, and Paddle on the CPU."""
 
 import json
+import pickle
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +60,33 @@ def make_photo(tmp_path):
         return str(tmp_path / name)
 
     return make
+
+
+@pytest.fixture
+def save_pth(tmp_path):
+    """save_pth(name, content): write nested dicts, arrays and plain values as torch.save does; its path."""
+    types = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
+
+    def opcodes(value, storages):
+        if isinstance(value, dict):
+            items = b"".join(opcodes(k, storages) + opcodes(v, storages) for k, v in value.items())
+            return b"}(" + items + b"u"
+        if not isinstance(value, np.ndarray):
+            return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
+        key, strides = str(len(storages)), tuple(n // value.itemsize for n in value.strides)
+        storages.append(np.ascontiguousarray(value).tobytes())
+        length = b"J" + struct.pack("<i", value.size)
+        kind = f"ctorch\n{types[str(value.dtype)]}\n".encode()
+        storage = b"(" + opcodes("storage", 0) + kind + opcodes(key, 0) + opcodes("cpu", 0) + length + b"tQ"
+        view = b"K\x00" + opcodes(value.shape, 0) + opcodes(strides, 0) + b"\x89}t"
+        return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + view + b"R"
+
+    def save(name, content):
+        path, storages = tmp_path / name, []
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", b"\x80\x02" + opcodes(content, storages) + b".")
+            for key, raw in enumerate(storages):
+                archive.writestr(f"archive/data/{key}", raw)
+        return str(path)
+
+    return save

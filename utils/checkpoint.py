@@ -2,10 +2,9 @@
 
 A `.pdparams` of ours is what paddle.load opens: a flat dict parameter name -> tensor,
 with one entry more, "csra": a JSON text with everything that val, predict and
-export need (see `description` in train.py). Files with tensors alone are read too.
+export need (see `describe` in train.py). Files with tensors alone are read too.
 """
 
-import json
 import math
 import platform
 import subprocess
@@ -20,32 +19,30 @@ from models import build_model
 from models.csra import TEMPERATURES
 from models.loading import load_strict
 from utils.errors import UserError
-from utils.files import atomic_path
 from utils.options import OPTIONS
-from utils.safe_pickle import read_state_dict
+from utils.weights import read_weights, write_weights
 
 FORMAT = 1
-ENTRY = "csra"
 
 
 def save_checkpoint(path, model, description):
     """Write the weights of `model` and their description (a dict of plain values), whole or not at all."""
-    content = {name: value.numpy() for name, value in model.state_dict().items()}
-    content[ENTRY] = json.dumps({"format": FORMAT, **description, "versions": versions()}, allow_nan=False)
-    with atomic_path(path) as temporary:
-        paddle.save(content, str(temporary))
+    tensors = {name: value.numpy() for name, value in model.state_dict().items()}
+    write_weights(path, tensors, {"format": FORMAT, **description, "versions": versions()})
 
 
 def read_checkpoint(path):
     """Return (tensors, description) of a file; the description is None for bare tensors."""
-    tensors, content = read_state_dict(path)
-    if ENTRY not in content:
-        return tensors, None
+    weights = read_weights(path)
+    if weights.left_out:
+        print(f"{path}: left out, since the model has no use for it: {weights.left_out}")
+    description = weights.description
+    if description is None:
+        return weights.tensors, None
     try:
-        description = json.loads(content[ENTRY])
         newer = description["format"] > FORMAT
         fits = newer or _is_complete(description)
-    except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError):
+    except (TypeError, ValueError, LookupError, ArithmeticError):
         newer = fits = False
     if not fits:
         raise UserError(f"{path}: its description is damaged; take another checkpoint of the run") from None
@@ -53,7 +50,7 @@ def read_checkpoint(path):
         raise UserError(
             f"{path} was written by a newer version (format {description['format']}); update the code"
         )
-    return tensors, description
+    return weights.tensors, description
 
 
 def load_checkpoint(path, model=None, num_heads=None, lam=None, num_cls=None, img_size=None, dataset=None):
@@ -61,14 +58,13 @@ def load_checkpoint(path, model=None, num_heads=None, lam=None, num_cls=None, im
 
     What is given must agree with the description (UserError naming both), save img_size
     and dataset, which say how and on what to use the model. For a file of bare tensors
-    the description is made of what is given and the defaults of utils/options.py.
-    Loading is strict.
+    the description is made of what its heads show, of what is given, and of the defaults
+    of utils/options.py, which are then stated. Loading is strict.
     """
     given = {"model": model, "num_heads": num_heads, "lam": lam, "num_cls": num_cls}
     tensors, description = read_checkpoint(path)
     if description is None:
-        description = _describe_bare(given, img_size, dataset)
-        tensors = _without_fc(tensors, path)
+        description = _describe_bare(path, tensors, given, img_size, dataset)
     for name, value in given.items():
         if value is not None and value != description[name]:
             raise UserError(
@@ -76,7 +72,8 @@ def load_checkpoint(path, model=None, num_heads=None, lam=None, num_cls=None, im
             )
     if img_size is not None:
         description["img_size"] = img_size
-    net = build_model(*(description[name] for name in ("model", "num_cls", "num_heads", "lam")))
+    name, *heads = (description[key] for key in ("model", "num_cls", "num_heads", "lam"))
+    net = build_model(name, *heads, img_size=description["img_size"])
     load_strict(net, tensors, path)
     net.eval()
     return net, description
@@ -131,32 +128,28 @@ def _is_complete(description):
     )
 
 
-def _describe_bare(given, img_size, dataset):
-    spec, _ = load_spec(dataset or OPTIONS["dataset"]["default"])
-    defaults = {name: OPTIONS[name]["default"] for name in ("model", "num_heads", "lam")}
-    description = {
-        **defaults,
-        "num_cls": len(spec.classes),
-        **{k: v for k, v in given.items() if v is not None},
-    }
-    if description["num_cls"] != len(spec.classes):
+def _describe_bare(path, tensors, given, img_size, dataset):
+    heads = [value for name, value in tensors.items() if name.startswith("classifier.multi_head.")]
+    if not heads:
         raise UserError(
-            f"--num_cls {description['num_cls']}, but data set {spec.name} has {len(spec.classes)} classes; "
+            f"{path} has no heads (classifier.multi_head.0.head.weight): it is no CSRA model; "
+            "a trunk alone can start a training: train.py --pretrained"
+        )
+    shown = {"num_heads": len(heads), "num_cls": len(heads[0]) if heads[0].ndim else 0}
+    told = {"model": given["model"], "lam": given["lam"], "img_size": img_size, "dataset": dataset}
+    assumed = {name: OPTIONS[name]["default"] for name, value in told.items() if value is None}
+    if assumed:
+        print(f"{path} does not say {', '.join(f'{k} (taken: {v})' for k, v in assumed.items())}")
+    description = {**told, **assumed, **shown}
+    spec, _ = load_spec(description["dataset"])
+    if len(spec.classes) != shown["num_cls"]:
+        raise UserError(
+            f"{path} has {shown['num_cls']} classes, but data set {spec.name} has {len(spec.classes)}; "
             "name the data set of the weights with --dataset"
         )
     return {
         **description,
         "classes": list(spec.classes),
-        "img_size": img_size or OPTIONS["img_size"]["default"],
         "normalization": {"mean": spec.mean, "std": spec.std},
-        "dataset": dataset or spec.name,
         "data_dir": None,
     }
-
-
-def _without_fc(tensors, path):
-    """Older ports keep the trunk's 1000-way classifier, which nothing uses."""
-    unused = [name for name in tensors if name.startswith("backbone.fc.")]
-    if unused:
-        print(f"{path}: left out, since the model has no use for it: {', '.join(unused)}")
-    return {name: value for name, value in tensors.items() if name not in unused}

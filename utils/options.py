@@ -72,14 +72,19 @@ def augmentation(text):
     return text.lower()
 
 
+def trunk(text):
+    """A name of models.TRUNKS; the names of the original's ViTs are accepted."""
+    return {"vit_B16_224": "vit_b16", "vit_L16_224": "vit_l16"}.get(text, text)
+
+
 OPTIONS = {
     # model
-    "model": dict(default="resnet101", help="trunk: resnet18, 34, 50, 101 or 152"),
+    "model": dict(default="resnet101", type=trunk, help="resnet18, 34, 50, 101, 152, vit_b16 or vit_l16"),
     "num_heads": dict(default=1, type=whole(1), help="heads H: 1, 2, 4, 6 or 8"),
     "lam": dict(default=0.1, type=number(0), help="weight of the attention; 0 is plain average pooling"),
     "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
     "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
-    "load_from": dict(default=None, required=True, help="the checkpoint, .pdparams"),
+    "load_from": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
     # data
     "dataset": dict(default="voc07", help="voc07, coco, wider, or a folder with classes.json"),
     "data_dir": dict(default=None, help="folder of the label files (default: data/DATASET)"),

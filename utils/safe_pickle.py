@@ -1,15 +1,16 @@
-"""Read `.pdparams` without running anything that the file asks for.
+"""Read pickles without running anything that the file asks for.
 
-A `.pdparams` is a pickle, and unpickling calls whatever the pickle names. This
-reader builds tensors (NumPy arrays), numbers, strings and plain containers, knows
-the opcodes that those need and no others, and never looks a name up. It is Python's
+A `.pdparams` is a pickle, a `.pth` holds one, and unpickling calls whatever the pickle
+names. This reader builds tensors (NumPy arrays), numbers, strings and plain containers,
+knows the opcodes that those need and no others, and never looks a name up. It is Python's
 own reader in Python: unlike the one in C it takes no memory before the bytes are there.
 """
 
 import mmap
 import pickle
+import pickletools
 from collections import OrderedDict
-from pathlib import Path
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,47 +25,42 @@ def read_pickle(path):
 
     Raises UserError when the file is missing, damaged or names anything else.
     """
+    with mapped(path) as data:
+        return plain(_NumpyUnpickler(data).load())
+
+
+@contextmanager
+def mapped(path):
+    """The bytes of a file, mapped into memory; what goes wrong inside becomes one line, a UserError."""
     try:
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _plain(_Reader(data).load(), [MOST_OBJECTS])
+            yield data
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except _Refused as error:
+    except Refused as error:
         raise UserError(f"{path} is refused: it {error}; only tensors, numbers and text are read") from None
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged file raises nearly anything
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}: {error})") from None
 
 
-def read_state_dict(path):
-    """Return (tensors, content) of a state dict file: its arrays by name, and everything by name.
-
-    Raises UserError when the file is no dict by text names, or holds an optimizer's state.
-    """
-    content = read_pickle(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
-    if Path(path).suffix == ".pdopt":
-        raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
-    if not all(isinstance(name, str) for name in content):
-        raise UserError(f"{path} has names that are no text; it is no state dict")
-    return {name: value for name, value in content.items() if isinstance(value, np.ndarray)}, content
+class Refused(Exception):
+    """What a file holds that is not read: "names os.system"."""
 
 
-def read_tensors(path):
-    """Return the arrays of a state dict file, name -> array; entries that are no tensor are left out."""
-    return read_state_dict(path)[0]
+class StandIn:
+    """What a pickle may build instead of the object that it names."""
+
+    def array(self):
+        """The NumPy array that it stands for."""
+        raise Refused(f"holds a {type(self).__name__.lower().lstrip('_')} where a value should be")
 
 
-class _Refused(Exception):
-    pass
-
-
-class _Dtype:
+class _Dtype(StandIn):
     """Stands for numpy.dtype(code, align, copy)."""
 
     def __init__(self, code, *_):
         if code not in DTYPES:
-            raise _Refused(f"holds an array of type {code!r}")
+            raise Refused(f"holds an array of type {code!r}")
         self.code = code
         self.order = "<"
 
@@ -72,7 +68,7 @@ class _Dtype:
         self.order = ">" if state[1] == ">" else "<"
 
 
-class _Array:
+class _Array(StandIn):
     """Stands for the empty array that a pickle fills by __setstate__."""
 
     value = None
@@ -80,9 +76,12 @@ class _Array:
     def __setstate__(self, state):
         _, shape, dtype, fortran, raw = state
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes) or min(shape, default=0) < 0:
-            raise _Refused("holds an array of an unknown kind")
+            raise Refused("holds an array of an unknown kind")
         flat = np.frombuffer(raw, dtype=dtype.order + dtype.code)
         self.value = flat.reshape(shape, order="F" if fortran else "C")
+
+    def array(self):
+        return super().array() if self.value is None else self.value
 
 
 def _reconstruct(*_):
@@ -91,23 +90,15 @@ def _reconstruct(*_):
 
 def _tuple(entries):  # paddle.save writes (parameter name, array) so
     if type(entries) is not tuple:
-        raise _Refused("makes a tuple of something else")
+        raise Refused("makes a tuple of something else")
     return entries
 
 
-def _ordered_dict():
+def ordered_dict():
+    """Stands for collections.OrderedDict: an empty one, which the pickle fills."""
     return OrderedDict()
 
 
-_NAMES = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): None,  # only ever an argument of _reconstruct
-    ("numpy", "dtype"): _Dtype,
-    ("builtins", "tuple"): _tuple,
-    ("__builtin__", "tuple"): _tuple,
-    ("collections", "OrderedDict"): _ordered_dict,
-}
 _OPCODES = (  # all that a state dict is made of
     pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.POP, pickle.MEMOIZE, pickle.PUT,
     pickle.BINPUT, pickle.LONG_BINPUT, pickle.GET, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL,
@@ -119,27 +110,28 @@ _OPCODES = (  # all that a state dict is made of
 )  # fmt: skip
 
 
-class _Reader(pickle._Unpickler):
-    def __init__(self, data):
-        super().__init__(data)
-        self.encodable = len(data)  # each text of the file is encoded once
+class _Dispatch(dict):
+    def __missing__(self, opcode):
+        known = pickletools.code2op.get(chr(opcode))
+        raise Refused(f"uses the pickle opcode {known.name if known else hex(opcode)}")
+
+    def copy(self):
+        return _Dispatch(self)
+
+
+class SafeUnpickler(pickle._Unpickler):
+    """Python's unpickler for these opcodes, and for the names in the table `names` of a subclass."""
+
+    names = {}
 
     def find_class(self, module, name):
-        if (module, name) == ("_codecs", "encode"):
-            return self._encode
-        if (module, name) not in _NAMES:
-            raise _Refused(f"names {module}.{name}")
-        return _NAMES[module, name]
-
-    def _encode(self, text, encoding):  # how protocol 2 writes bytes
-        self.encodable -= len(text)
-        if encoding != "latin1" or self.encodable < 0:
-            raise _Refused("holds text where bytes should be")
-        return text.encode("latin1")
+        if (module, name) not in self.names:
+            raise Refused("names " + ascii(f"{module}.{name}"[:80])[1:-1])
+        return self.names[module, name]
 
     def load_build(self):
-        if not isinstance(self.stack[-2], (_Dtype, _Array)):
-            raise _Refused(f"sets the state of a {type(self.stack[-2]).__name__}")
+        if not hasattr(self.stack[-2], "__setstate__") or not isinstance(self.stack[-2], StandIn):
+            raise Refused(f"sets the state of a {type(self.stack[-2]).__name__}")
         super().load_build()
 
     def load_setitem(self):
@@ -150,25 +142,56 @@ class _Reader(pickle._Unpickler):
         _check_keys(self.stack[::2])
         super().load_setitems()
 
-    dispatch = {opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES}
+    dispatch = _Dispatch({opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES})
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
 
+class _NumpyUnpickler(SafeUnpickler):
+    """For what paddle.save and pickle.dump make of NumPy arrays."""
+
+    names = {
+        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+        ("numpy", "ndarray"): None,  # only ever an argument of _reconstruct
+        ("numpy", "dtype"): _Dtype,
+        ("builtins", "tuple"): _tuple,
+        ("__builtin__", "tuple"): _tuple,
+        ("collections", "OrderedDict"): ordered_dict,
+    }
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.encodable = len(data)  # each text of the file is encoded once
+
+    def find_class(self, module, name):
+        return self._encode if (module, name) == ("_codecs", "encode") else super().find_class(module, name)
+
+    def _encode(self, text, encoding):  # how protocol 2 writes bytes
+        self.encodable -= len(text)
+        if encoding != "latin1" or self.encodable < 0:
+            raise Refused("holds text where bytes should be")
+        return text.encode("latin1")
+
+
 def _check_keys(keys):
     """Nested tuples would be hashed: for ever, or until the stack overflows."""
     if not all(type(key) in (str, int) for key in keys):
-        raise _Refused("holds a key that is neither text nor a whole number")
+        raise Refused("holds a key that is neither text nor a whole number")
+
+
+def plain(value):
+    """Copy what an unpickler built into plain containers and arrays; refuse all else, and giants."""
+    return _plain(value, [MOST_OBJECTS])
 
 
 def _plain(value, left):
-    """Copy `value` into plain containers; refuse what is none, and self-repeating giants."""
     left[0] -= 1
     if left[0] < 0:
-        raise _Refused("unfolds into too many objects")
-    if isinstance(value, _Array) and value.value is not None:
-        return value.value
+        raise Refused("unfolds into too many objects")
+    if isinstance(value, StandIn):
+        return value.array()
     if type(value) in (dict, OrderedDict):
         return {_plain(key, left): _plain(entry, left) for key, entry in value.items()}
     if type(value) is tuple and len(value) == 2 and isinstance(value[1], _Array):
@@ -177,4 +200,4 @@ def _plain(value, left):
         return type(value)(_plain(entry, left) for entry in value)
     if value is None or type(value) in (str, bytes, int, float, bool):
         return value
-    raise _Refused(f"holds a {type(value).__name__}")
+    raise Refused(f"holds a {type(value).__name__}")

@@ -20,6 +20,7 @@ from models import build_model
 from utils.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.safe_pickle import read_pickle
+from utils.weights import describe
 
 REPO = Path(__file__).resolve().parents[2]
 CLASSES = ["red", "green", "blue"]
@@ -175,19 +176,81 @@ def test_bare_file_takes_the_defaults_of_the_options(bare):
 
 def test_bare_file_that_the_options_do_not_describe(bare):
     path, _ = bare
-    assert "classifier.multi_head.1.head.weight" in fails(path, model="resnet18", num_heads=2)
-    assert "wrong shape" in fails(path, model="resnet18", dataset="wider")
+    assert "--num_heads 2 contradicts" in fails(path, model="resnet18", num_heads=2)
+    assert "20 classes, but data set wider has 14" in fails(path, model="resnet18", dataset="wider")
     assert "missing" in fails(path, model="resnet34")
     with pytest.raises(UserError, match="5.*20"):
         load_checkpoint(path, model="resnet18", num_cls=5)
 
 
+# --- files of the original: PyTorch's
+
+
+@pytest.fixture(scope="module")
+def pytorch_tensors():
+    """A ResNet-18 with four heads for VOC in the names of the original."""
+    paddle.seed(4)
+    tensors = arrays_of(build_model("resnet18", 20, num_heads=4, lam=0.5))
+    renamed = {
+        name.removeprefix("backbone.")
+        .replace("_mean", "running_mean")
+        .replace("_variance", "running_var"): value
+        for name, value in tensors.items()
+    }
+    return tensors, renamed
+
+
+def test_a_file_of_the_original(pytorch_tensors, save_pth, capsys):
+    """Heads and classes are in the file, lambda is not: it is given, or the default is stated."""
+    tensors, renamed = pytorch_tensors
+    path = save_pth("x.pth", {**renamed, "bn1.num_batches_tracked": np.array(3)})
+    net, description = load_checkpoint(path, model="resnet18", lam=0.5, img_size=64, dataset="voc07")
+    assert same(arrays_of(net), tensors)
+    assert (description["num_heads"], description["num_cls"], description["lam"]) == (4, 20, 0.5)
+    assert description["normalization"] == {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: left out, since the model has no use for it: 1 num_batches_tracked"
+    ]
+    _, description = load_checkpoint(path, model="resnet18")
+    assert description["lam"] == 0.1
+    assert (
+        "does not say lam (taken: 0.1), img_size (taken: 448), dataset (taken: voc07)"
+        in capsys.readouterr().out
+    )
+
+
+def test_options_that_contradict_a_file_of_the_original(pytorch_tensors, save_pth):
+    path = save_pth("x.pth", pytorch_tensors[1])
+    assert "--num_heads 2 contradicts" in fails(path, model="resnet18", num_heads=2)
+    assert "which says 4" in fails(path, model="resnet18", num_heads=2)
+    assert "20 classes, but data set coco has 80" in fails(path, model="resnet18", dataset="coco")
+    assert "another --model?" in fails(path)
+
+
+def test_a_trunk_is_no_checkpoint(pytorch_tensors, save_pth):
+    trunk = {name: value for name, value in pytorch_tensors[1].items() if "classifier" not in name}
+    assert "--pretrained" in fails(save_pth("x.pth", trunk), model="resnet18")
+
+
+def test_wider_brings_its_normalization(pytorch_tensors, save_pth):
+    renamed = dict(pytorch_tensors[1])
+    for i in range(4):
+        name = f"classifier.multi_head.{i}.head.weight"
+        renamed[name] = renamed[name][:14]
+    _, description = load_checkpoint(save_pth("x.pth", renamed), model="resnet18", dataset="wider")
+    assert description["normalization"] == {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    assert description["num_cls"] == 14
+
+
 def test_no_key_fits(tmp_path):  # fault 4
     path = tmp_path / "other.pdparams"
     paddle.save({"layer.weight": np.ones((2, 2), "float32")}, str(path))
+    assert "no heads (classifier.multi_head.0.head.weight)" in fails(path, model="resnet18")
+    head = np.ones((20, 512, 1, 1), "float32")
+    paddle.save({"layer.weight": head, "classifier.multi_head.0.head.weight": head}, str(path))
     text = fails(path, model="resnet18")
     assert "missing: backbone.conv1.weight" in text
-    assert "unexpected: layer.weight" in text
+    assert "unexpected: backbone.layer.weight" in text
 
 
 def test_half_of_the_keys_fit(saved, tmp_path):  # fault 4
@@ -195,7 +258,7 @@ def test_half_of_the_keys_fit(saved, tmp_path):  # fault 4
     del tensors["backbone.layer1.0.conv1.weight"]
     tensors["classifier.multi_head.0.head.weight"] = np.ones((4, 512, 1, 1), "float32")
     path = tmp_path / "half.pdparams"
-    paddle.save({**tensors, "csra": json.dumps(description)}, str(path))
+    paddle.save({**tensors, "csra": describe(tensors, description)}, str(path))
     text = fails(path)
     assert "missing: backbone.layer1.0.conv1.weight" in text
     assert "classifier.multi_head.0.head.weight is [4, 512, 1, 1], not [3, 512, 1, 1]" in text
@@ -211,32 +274,37 @@ def test_names_that_are_no_text(tmp_path, names):
 # --- descriptions that are newer or damaged
 
 
+TENSORS = {"backbone.conv1.weight": np.ones(2, "float32")}
+
+
 def with_description(path, text):
-    paddle.save({"backbone.conv1.weight": np.ones(2, "float32"), "csra": text}, str(path))
+    paddle.save({**TENSORS, "csra": text}, str(path))
     return path
 
 
 def test_newer_format(tmp_path):
-    text = json.dumps({**DESCRIPTION, "format": 2})
+    text = describe(TENSORS, {**DESCRIPTION, "format": 2})
     assert "written by a newer version" in fails(with_description(tmp_path / "new.pdparams", text))
 
 
 DAMAGED = {
     "no JSON": "not json",
     "a list": "[1]",
-    "empty": "{}",
+    "empty": describe(TENSORS, {}),
     "deep": "[" * 100_000,
-    "format is text": json.dumps({**DESCRIPTION, "format": "one"}),
-    "nothing but the format": json.dumps({"format": 1}),
-    "no classes": json.dumps({k: v for k, v in DESCRIPTION.items() if k != "classes"} | {"format": 1}),
+    "no checksum": json.dumps({**DESCRIPTION, "format": 1}),
+    "format is text": describe(TENSORS, {**DESCRIPTION, "format": "one"}),
+    "nothing but the format": describe(TENSORS, {"format": 1}),
+    "no classes": describe(TENSORS, {k: v for k, v in DESCRIPTION.items() if k != "classes"} | {"format": 1}),
+    "lam is nan": json.dumps({**DESCRIPTION, "format": 1, "lam": float("nan")}),
     **{
-        f"{name} is {value!r}": json.dumps({**DESCRIPTION, "format": 1, name: value})
+        f"{name} is {value!r}": describe(TENSORS, {**DESCRIPTION, "format": 1, name: value})
         for name, value in [
             ("model", ["resnet18"]),
             ("model", "resnet9"),
             ("num_heads", 3),
             ("num_heads", "two"),
-            ("lam", float("nan")),
+            ("lam", -1),
             ("lam", None),
             ("num_cls", 4),
             ("num_cls", "three"),

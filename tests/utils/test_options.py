@@ -228,3 +228,10 @@ def test_options_are_not_abbreviated(rejected):
 
 def test_a_value_too_many(rejected):
     assert "stray" in rejected(["--lr", "0.1", "stray"])
+
+
+@pytest.mark.parametrize(
+    ("given", "model"), [("vit_B16_224", "vit_b16"), ("vit_L16_224", "vit_l16"), ("vit_b16", "vit_b16")]
+)
+def test_the_original_s_names_of_vits(given, model):
+    assert train.parse_args(["--model", given]).model == model

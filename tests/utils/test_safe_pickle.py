@@ -1,15 +1,13 @@
-"""The reader of .pdparams: exact values out of Paddle's files, nothing but an error out of hostile ones."""
+"""The reader of pickles: exact values out of Paddle's files, nothing but an error out of hostile ones."""
 
 import functools
 import operator
 import os
 import pickle
-import random
 import struct
 import subprocess
 import sys
 from collections import OrderedDict
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +15,9 @@ import paddle
 import pytest
 
 from utils.errors import UserError
-from utils.safe_pickle import read_pickle, read_tensors
+from utils.safe_pickle import read_pickle
 
 REPO = Path(__file__).resolve().parents[2]
-HOSTILE = REPO.parent / "shared/golden/pth_variants/hostile"
 OWNED = "owned"  # the file that a hostile pickle tries to make in the current folder
 
 
@@ -32,10 +29,10 @@ def path(tmp_path, monkeypatch):
     assert not (tmp_path / OWNED).exists()
 
 
-def refused(path, read=read_pickle):
+def refused(path):
     """The text of the UserError: one line that names the file."""
     with pytest.raises(UserError) as error:
-        read(path)
+        read_pickle(path)
     text = str(error.value)
     assert "\n" not in text
     assert str(path) in text
@@ -61,8 +58,8 @@ def small_net():
 def test_state_dict_of_paddle(path):
     net = small_net()
     paddle.save(net.state_dict(), str(path))
-    read = read_tensors(path)
-    assert list(read) == list(net.state_dict())
+    read = read_pickle(path)
+    assert [name for name in read if name != "StructuredToParameterName@@"] == list(net.state_dict())
     assert all(same(read[name], value.numpy()) for name, value in net.state_dict().items())
 
 
@@ -74,7 +71,6 @@ def test_state_dict_with_a_text_in_it(path):
     content = read_pickle(path)
     assert content["note"] == "text"
     assert all(same(content[name], value.numpy()) for name, value in net.state_dict().items())
-    assert "note" not in read_tensors(path)
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -107,12 +103,6 @@ def test_bytes(path):
     for protocol in (2, 4):
         path.write_bytes(pickle.dumps([b"\x00\xff"], protocol))
         assert read_pickle(path) == [b"\x00\xff"]
-
-
-def test_state_of_an_optimizer_is_no_weights(path):
-    other = path.with_suffix(".pdopt")
-    paddle.save({"moment": np.zeros(2, "float32")}, str(other))
-    assert "state of an optimizer" in refused(other, read_tensors)
 
 
 # --- files that ask to run something
@@ -275,16 +265,6 @@ def test_shape_must_fit_the_bytes(path):
         refused(path)
 
 
-@pytest.mark.skipif(not HOSTILE.is_dir(), reason=f"no hostile files at {HOSTILE}")
-def test_hostile_torch_files_dressed_as_ours(path):
-    files = sorted(HOSTILE.glob("legacy_*.pth"))
-    assert files
-    for file in files:
-        path.write_bytes(file.read_bytes())
-        refused(path, read_tensors)
-        assert not Path(f"/tmp/OWNED_{file.stem}").exists()
-
-
 # --- giants: each is read by a process of its own, which may take neither memory nor time
 
 
@@ -354,17 +334,6 @@ def test_giants_are_refused(path, content):
 # --- damaged files
 
 
-@pytest.fixture(scope="module")
-def valid():
-    """A small file of ours as bytes: two tensors and a description."""
-    content = {
-        "conv.weight": np.arange(6, dtype="float32").reshape(2, 3),
-        "bn._mean": np.ones(3, "float64"),
-        "csra": '{"format": 1, "classes": ["a", "b"]}',
-    }
-    return pickle.dumps(content, 4)
-
-
 def test_truncated_files_are_refused(path):
     paddle.save({**small_net().state_dict(), "csra": "{}"}, str(path))
     whole = path.read_bytes()
@@ -379,28 +348,3 @@ def test_other_things_than_checkpoints_are_refused(path, tmp_path):
     for content in (b"", b"hello, world\n", b"\x89PNG\r\n\x1a\n" + bytes(64), bytes(100)):
         path.write_bytes(content)
         refused(path)
-    path.write_bytes(pickle.dumps([1, 2]))
-    assert "list" in refused(path, read_tensors)
-
-
-def test_200_mutations(path, valid):
-    draw = random.Random(0)
-    for _ in range(200):
-        content = bytearray(valid)
-        for _ in range(draw.randint(1, 3)):
-            at = draw.randrange(len(content))
-            kind = draw.choice(["flip", "byte", "cut", "remove", "insert"])
-            if kind == "flip":
-                content[at] ^= 1 << draw.randrange(8)
-            elif kind == "byte":
-                content[at] = draw.randrange(256)
-            elif kind == "cut":
-                del content[max(at, 1) :]
-            elif kind == "remove":
-                del content[at : at + draw.randint(1, 8)]
-                content = content or bytearray(b".")
-            else:
-                content[at:at] = draw.randbytes(draw.randint(1, 8))
-        path.write_bytes(content)
-        with suppress(UserError):
-            assert isinstance(read_tensors(path), dict)

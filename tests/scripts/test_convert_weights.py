@@ -1,0 +1,102 @@
+"""convert_weights.py, and the scripts on PyTorch's files, as a user without torch runs them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from models import build_model
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory):
+    """An environment in which `import torch` fails, whatever is installed."""
+    folder = tmp_path_factory.mktemp("no_torch")
+    (folder / "torch.py").write_text("raise ImportError('torch must not be needed')\n")
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+@pytest.fixture
+def run(without_torch, tmp_path):
+    """run(script, options ...): its finished process, in a folder that is emptied afterwards."""
+
+    def call(script, *argv):
+        return subprocess.run(
+            [sys.executable, REPO / script, *map(str, argv)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=without_torch,
+        )
+
+    yield call
+    shutil.rmtree(tmp_path)  # weights are large
+
+
+@pytest.fixture
+def original(save_pth):
+    """A file as the original saves it: ResNet-18, two heads, 20 classes."""
+    paddle.seed(5)
+    tensors = {}
+    for name, value in build_model("resnet18", 20, num_heads=2).state_dict().items():
+        name = name.removeprefix("backbone.").replace("_mean", "running_mean")
+        tensors[name.replace("_variance", "running_var")] = value.numpy()
+    return save_pth("original.pth", {f"module.{name}": value for name, value in tensors.items()})
+
+
+TOLD = ("--model", "resnet18", "--lam", 0.5, "--img_size", 64, "--dataset", "voc07")
+
+
+def test_to_paddle_to_safetensors_and_back(run, original, tmp_path):
+    done = run("utils/convert_weights.py", original, "x.pdparams", *TOLD, "--verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "wrote x.pdparams: 102 tensors of resnet18, read back equal",
+        "scores of 2 random pictures differ by 0.0e+00 at most",
+    ]
+    for source, target in (("x.pdparams", "y.safetensors"), ("y.safetensors", "z.pdparams")):
+        done = run("utils/convert_weights.py", source, target, "--verify")
+        assert done.returncode == 0, done.stderr
+        assert "taken:" not in done.stdout  # the description travels
+    assert (tmp_path / "x.pdparams").read_bytes() == (tmp_path / "z.pdparams").read_bytes()
+
+
+def test_predict_with_a_file_of_the_original(run, original, make_photo, tmp_path):
+    photos = [make_photo(f"{i}.png", 70, 50, seed=i) for i in range(3)]
+    done = run("predict.py", "--load_from", original, *TOLD, "--img_dir", *photos, "--out", "a.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run("utils/convert_weights.py", original, "x.pdparams", *TOLD).returncode == 0
+    done = run("predict.py", "--load_from", "x.pdparams", "--img_dir", *photos, "--out", "b.json")
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert first == second
+    assert np.ptp([list(entry["scores"].values()) for entry in first]) > 0
+
+
+MISTAKES = [
+    (("gone.pth", "x.pdparams"), "cannot read gone.pth"),
+    (("original.pth", "x.bin", *TOLD), "must end in .pdparams, .safetensors, .pth"),
+    (("original.pth", "./original.pth", *TOLD), "the same file"),
+    (("original.pth", "x.pth", *TOLD), "pip install torch"),
+    (("original.pth", "x.pdparams", *TOLD, "--num_heads", 4), "--num_heads 4 contradicts"),
+    (("original.pth",), "OUT"),
+]
+
+
+@pytest.mark.parametrize(("argv", "told"), MISTAKES)
+def test_mistakes_write_nothing(run, original, tmp_path, argv, told):
+    before = (tmp_path / "original.pth").read_bytes()
+    done = run("utils/convert_weights.py", *argv)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["original.pth"]
+    assert (tmp_path / "original.pth").read_bytes() == before

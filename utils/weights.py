@@ -1,0 +1,191 @@
+"""Read and write weights: `.pdparams`, PyTorch's `.pth` (both formats) and `.safetensors`.
+
+The format is told from the content, not from the name. Names and layouts come out as
+ours, whatever the file's. `.pdparams` has Paddle's; the other two have PyTorch's: those
+of the original CSRA, of torchvision's ResNets and of timm's ViTs.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import atomic_path
+from utils.optional import optional
+from utils.safe_pickle import read_pickle
+from utils.torch_file import is_torch_file, read_torch
+
+ENTRY = "csra"  # the name of the description in a .pdparams and in the metadata of a .safetensors
+CRC = "crc32"  # the name of the checksum in a description
+CONTAINERS = ("state_dict", "model", "model_ema")  # under which training scripts save the weights
+UNUSED = ("backbone.fc.", "backbone.head.")  # 1000-way classifiers of trunks
+
+
+@dataclass
+class Weights:
+    """The content of a weights file, in our names."""
+
+    tensors: dict  # `backbone....` and `classifier....` -> array
+    description: dict | None  # what a checkpoint of ours says about itself
+    left_out: str  # which entries were dropped because no model of ours has a use for them
+
+
+def read_weights(path):
+    """Read any weights file. Tensors are NumPy arrays of the file's precision.
+
+    Raises UserError when the file is missing, damaged, holds something else than
+    tensors, numbers and text, or needs the package safetensors, which is absent.
+    """
+    arrays, text, pytorch = read_arrays(path)
+    tensors, left_out = {}, []
+    for name, value in arrays.items():
+        own_name, value = _from_pytorch(name, value) if pytorch else (name, value)
+        if not own_name.startswith(("backbone.", "classifier.")):
+            own_name = f"backbone.{own_name}"
+        if own_name.startswith(UNUSED) or own_name.endswith(".num_batches_tracked"):
+            left_out.append(name)
+        elif own_name in tensors:
+            raise UserError(f"{path} holds {own_name.removeprefix('backbone.')} twice, under two names")
+        else:
+            tensors[own_name] = value
+    return Weights(tensors, _read_description(text, tensors, path), _listed(left_out))
+
+
+def read_arrays(path):
+    """Return (arrays by the file's own names, text of the description or None, whether it is PyTorch's)."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(15)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if Path(path).suffix == ".pdopt":
+        raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
+    if start[6:9] == b"\0\0{":  # the header's length, eight bytes, and the header, JSON
+        return *_read_safetensors(path), True
+    pytorch = is_torch_file(start)
+    content = _unwrap(read_torch(path) if pytorch else read_pickle(path), path)
+    arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    if not arrays:
+        raise UserError(f"{path} holds no tensors (only {', '.join(list(content)[:5]) or 'an empty dict'})")
+    return arrays, _find_description(content, path), pytorch
+
+
+def write_weights(path, tensors, description):
+    """Write tensors (our names -> array) in the format that the suffix of `path` names.
+
+    The description (a dict of plain values) goes into a `.pdparams` or `.safetensors`
+    with a checksum; a `.pth` has no place for it. The file appears whole or not at all.
+    Raises UserError for another suffix and when an optional package is absent.
+    """
+    if Path(path).suffix not in WRITERS:
+        raise UserError(f"{path} must end in {', '.join(WRITERS)}")
+    save = WRITERS[Path(path).suffix]
+    text = describe(tensors, description)
+    with atomic_path(path) as temporary:
+        save(str(temporary), tensors, text)
+
+
+def describe(tensors, description):
+    """The JSON text of a description with the checksum that ties it to the tensors."""
+    return json.dumps({**description, CRC: _checksum(tensors, description)}, allow_nan=False)
+
+
+def _unwrap(content, path):
+    for name in CONTAINERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
+    if not all(isinstance(name, str) and name.isprintable() for name in content):
+        raise UserError(f"{path} has names that are no text; it is no state dict")
+    return content
+
+
+def _find_description(entries, path):
+    astray = [
+        name for name, text in entries.items() if name != ENTRY and isinstance(text, str) and CRC in text
+    ]
+    if astray:
+        raise UserError(f"{path} is damaged: its description is called {astray[0]!r}, not {ENTRY!r}")
+    return entries.get(ENTRY)
+
+
+def _from_pytorch(name, value):
+    """PyTorch's name and layout of a tensor -> ours."""
+    name = name.removeprefix("module.")  # of DataParallel
+    name = name.replace(".running_mean", "._mean").replace(".running_var", "._variance")
+    return name, value.T if _is_linear(name, value) else value
+
+
+def _to_pytorch(name, value):
+    name = name.removeprefix("backbone.")
+    name = name.replace("._mean", ".running_mean").replace("._variance", ".running_var")
+    return name, value.T if _is_linear(name, value) else value
+
+
+def _is_linear(name, value):
+    """Weights of linear layers are (outputs, inputs) in PyTorch, (inputs, outputs) in Paddle."""
+    return name.endswith(".weight") and value.ndim == 2
+
+
+def _listed(names):
+    counters = [name for name in names if name.endswith("num_batches_tracked")]
+    others = [name for name in names if name not in counters]
+    return ", ".join(others + [f"{len(counters)} num_batches_tracked"] * bool(counters))
+
+
+def _read_description(text, tensors, path):
+    if text is None:
+        return None
+    try:
+        description = json.loads(text)
+        whole = description.pop(CRC) == _checksum(tensors, description)
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged: its checksum does not fit; take another checkpoint of the run")
+    return description
+
+
+def _checksum(tensors, description):
+    """CRC-32 of names, shapes, values and description; the formats themselves have none."""
+    crc = zlib.crc32(json.dumps(description, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name])
+        crc = zlib.crc32(f"{name} {value.dtype.str} {tensors[name].shape}".encode(), crc)
+        crc = zlib.crc32(value, crc)
+    return crc
+
+
+def _save_paddle(path, tensors, text):
+    import paddle
+
+    paddle.save({**tensors, ENTRY: text}, path)
+
+
+def _read_safetensors(path):
+    safetensors = optional("safetensors")
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            return arrays, _find_description(file.metadata() or {}, path)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged or of a type that NumPy lacks ({error})") from None
+
+
+def _save_safetensors(path, tensors, text):
+    save_file = optional("safetensors.numpy").save_file
+    arrays = dict(_to_pytorch(name, value) for name, value in tensors.items())
+    save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, path, {ENTRY: text})
+
+
+def _save_torch(path, tensors, _):
+    torch = optional("torch")
+    arrays = dict(_to_pytorch(name, value) for name, value in tensors.items())
+    torch.save({name: torch.tensor(value) for name, value in arrays.items()}, path)
+
+
+WRITERS = {".pdparams": _save_paddle, ".safetensors": _save_safetensors, ".pth": _save_torch}
