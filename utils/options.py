@@ -79,7 +79,8 @@ def trunk(text):
 
 OPTIONS = {
     # model
-    "model": dict(default="resnet101", type=trunk, help="resnet18, 34, 50, 101, 152, vit_b16 or vit_l16"),
+    "model": dict(default="resnet101", type=trunk, help="trunk: resnet18, 34, 50, 101 or 152, vit_b16 or "
+                  "vit_l16, efficientnet_lite0, 1 or 2"),
     "num_heads": dict(default=1, type=whole(1), help="heads H: 1, 2, 4, 6 or 8"),
     "lam": dict(default=0.1, type=number(0), help="weight of the attention; 0 is plain average pooling"),
     "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),

@@ -2,10 +2,12 @@
 
 The format is told from the content, not from the name. Names and layouts come out as
 ours, whatever the file's. `.pdparams` has Paddle's; the other two have PyTorch's: those
-of the original CSRA, of torchvision's ResNets and of timm's ViTs.
+of the original CSRA, of torchvision's ResNets, of timm's ViTs and of EfficientNet-Lite's
+usual port.
 """
 
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +118,7 @@ def _find_description(entries, path):
 def _from_pytorch(name, value):
     """PyTorch's name and layout of a tensor -> ours."""
     name = name.removeprefix("module.")  # of DataParallel
+    name = re.sub(r"(^|\.)_", r"\1", name)  # EfficientNet's files: _blocks.0._bn0.weight
     name = name.replace(".running_mean", "._mean").replace(".running_var", "._variance")
     return name, value.T if _is_linear(name, value) else value
 

@@ -207,7 +207,7 @@ def test_a_file_of_the_original(pytorch_tensors, save_pth, capsys):
     net, description = load_checkpoint(path, model="resnet18", lam=0.5, img_size=64, dataset="voc07")
     assert same(arrays_of(net), tensors)
     assert (description["num_heads"], description["num_cls"], description["lam"]) == (4, 20, 0.5)
-    assert description["normalization"] == {"mean": (0, 0, 0), "std": (1, 1, 1)}
+    assert description["normalization"] == {"mean": [0, 0, 0], "std": [1, 1, 1]}
     assert capsys.readouterr().out.splitlines() == [
         f"{path}: left out, since the model has no use for it: 1 num_batches_tracked"
     ]
@@ -238,7 +238,7 @@ def test_wider_brings_its_normalization(pytorch_tensors, save_pth):
         name = f"classifier.multi_head.{i}.head.weight"
         renamed[name] = renamed[name][:14]
     _, description = load_checkpoint(save_pth("x.pth", renamed), model="resnet18", dataset="wider")
-    assert description["normalization"] == {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    assert description["normalization"] == {"mean": [0.5] * 3, "std": [0.5] * 3}
     assert description["num_cls"] == 14
 
 
