@@ -15,6 +15,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+PATCH = 16  # pixels of a patch's side
 EPSILON = 1e-6  # of LayerNorm, as timm; PyTorch's and Paddle's default is 1e-5
 STD = 0.02  # of initial weights; timm cuts the normal distribution off at +-2, 100 times STD: not at all
 
@@ -65,7 +66,7 @@ class VisionTransformer(nn.Layer):
     of the features. No dropout, as the original.
     """
 
-    def __init__(self, img_size=224, patch_size=16, *, width, depth, num_heads, mlp_ratio=4):
+    def __init__(self, img_size=224, patch_size=PATCH, *, width, depth, num_heads, mlp_ratio=4):
         super().__init__()
         if img_size < patch_size or img_size % patch_size:
             raise ValueError(f"img_size {img_size} must be a multiple of {patch_size}")

@@ -73,8 +73,9 @@ def save_pth(tmp_path):
             return b"}(" + items + b"u"
         if not isinstance(value, np.ndarray):
             return pickle.dumps(value, 2)[2:-1]  # without PROTO and STOP
+        value = value.copy(order="C")
         key, strides = str(len(storages)), tuple(n // value.itemsize for n in value.strides)
-        storages.append(np.ascontiguousarray(value).tobytes())
+        storages.append(value.tobytes())
         length = b"J" + struct.pack("<i", value.size)
         kind = f"ctorch\n{types[str(value.dtype)]}\n".encode()
         storage = b"(" + opcodes("storage", 0) + kind + opcodes(key, 0) + opcodes("cpu", 0) + length + b"tQ"

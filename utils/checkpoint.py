@@ -18,11 +18,13 @@ from datasets.spec import load_spec
 from models import build_model, normalization_of
 from models.csra import TEMPERATURES
 from models.loading import load_strict
+from models.vit import PATCH
 from utils.errors import UserError
 from utils.options import OPTIONS
 from utils.weights import read_weights, write_weights
 
 FORMAT = 1
+LARGEST = 4096  # px; the position embedding of a ViT grows with the square
 
 
 def save_checkpoint(path, model, description):
@@ -42,7 +44,7 @@ def read_checkpoint(path):
     try:
         newer = description["format"] > FORMAT
         fits = newer or _is_complete(description)
-    except (TypeError, ValueError, LookupError, ArithmeticError):
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
         newer = fits = False
     if not fits:
         raise UserError(f"{path}: its description is damaged; take another checkpoint of the run") from None
@@ -111,22 +113,24 @@ def git_revision():
 
 
 def _is_complete(description):
-    """Whether everything that val, predict and export rely on is there and of its kind."""
+    """Whether everything that val, predict and export rely on is there, of its kind and within bounds."""
     classes, normalization = description["classes"], description["normalization"]
+    texts = [description["model"], description["dataset"], description["data_dir"] or "", *classes]
+    numbers = [*normalization["mean"], *normalization["std"], description["lam"]]
     return (
-        isinstance(description["model"], str)
-        and description["num_heads"] in TEMPERATURES
-        and 0 <= description["lam"] < math.inf
+        all(type(text) is str and text.isprintable() for text in texts)
+        and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
+        and type(classes) is list
         and type(description["num_cls"]) is int
-        and description["num_cls"] == len(classes) > 0
-        and all(isinstance(name, str) for name in classes)
+        and description["num_cls"] == len(set(classes)) == len(classes) > 0
+        and type(description["num_heads"]) is int
+        and description["num_heads"] in TEMPERATURES
+        and description["lam"] >= 0
         and type(description["img_size"]) is int
-        and description["img_size"] > 0
-        and all(
-            len(normalization[name]) == 3 and all(math.isfinite(value) for value in normalization[name])
-            for name in ("mean", "std")
-        )
-        and {"dataset", "data_dir"} <= set(description)
+        and 32 <= description["img_size"] <= LARGEST
+        and set(normalization) == {"mean", "std"}
+        and len(normalization["mean"]) == len(normalization["std"]) == 3
+        and all(normalization["std"])
     )
 
 
@@ -138,6 +142,9 @@ def _describe_bare(path, tensors, given, img_size, dataset):
             "a trunk alone can start a training: train.py --pretrained"
         )
     shown = {"num_heads": len(heads), "num_cls": len(heads[0]) if heads[0].ndim else 0}
+    grid = tensors.get("backbone.pos_embed", np.zeros(()))  # (1, 1 + positions, D): a ViT shows its size
+    if img_size is None and grid.ndim == 3:
+        img_size = PATCH * math.isqrt(max(grid.shape[1] - 1, 0))
     told = {"model": given["model"], "lam": given["lam"], "img_size": img_size, "dataset": dataset}
     assumed = {name: OPTIONS[name]["default"] for name, value in told.items() if value is None}
     if assumed:

@@ -3,9 +3,26 @@
 import os
 import sys
 
+LONGEST = 1000  # characters of a message; names in a damaged file may be megabytes
+
 
 class UserError(Exception):
-    """A mistake of the user: one line saying what, where and what to do."""
+    """A mistake of the user: one line saying what, where and what to do.
+
+    The text is made printable: one line, control characters (of a hostile file or an
+    odd file name) as escapes, and not endless.
+    """
+
+    def __init__(self, text):
+        super().__init__(printable(text))
+
+
+def printable(text, most=LONGEST):
+    """`text` as one line that a terminal shows as it is; the middle of more than `most` characters is cut."""
+    if len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def run_script(main, parse_args):
@@ -19,7 +36,7 @@ def run_script(main, parse_args):
         code = main(parse_args())
         sys.stdout.flush()
     except UserError as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -17,7 +17,9 @@ import numpy as np
 from utils.errors import UserError
 
 DTYPES = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "b1"}
-MOST_OBJECTS = 1_000_000  # a ResNet-152 checkpoint holds some 1,000
+MOST_OPCODES = 1_000_000  # a ResNet-152 of PyTorch has some 40,000
+MOST_OBJECTS = 1_000_000  # the same when what is shared is unfolded
+MOST_DIMENSIONS = 32  # of a tensor, as in old NumPy; and nothing that is called has more arguments
 
 
 def read_pickle(path):
@@ -38,7 +40,9 @@ def mapped(path):
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except Refused as error:
-        raise UserError(f"{path} is refused: it {error}; only tensors, numbers and text are read") from None
+        raise UserError(
+            f"{path} is refused: it {error}; only tensors, numbers and text are read (a state dict alone)"
+        ) from None
     except Exception as error:  # a damaged file raises nearly anything
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}: {error})") from None
 
@@ -59,8 +63,8 @@ class _Dtype(StandIn):
     """Stands for numpy.dtype(code, align, copy)."""
 
     def __init__(self, code, *_):
-        if code not in DTYPES:
-            raise Refused(f"holds an array of type {code!r}")
+        if type(code) is not str or code not in DTYPES:  # hashing nested tuples would take for ever
+            raise Refused("holds an array of another type")
         self.code = code
         self.order = "<"
 
@@ -75,13 +79,19 @@ class _Array(StandIn):
 
     def __setstate__(self, state):
         _, shape, dtype, fortran, raw = state
-        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes) or min(shape, default=0) < 0:
+        if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes) or not whole_numbers(shape):
             raise Refused("holds an array of an unknown kind")
         flat = np.frombuffer(raw, dtype=dtype.order + dtype.code)
         self.value = flat.reshape(shape, order="F" if fortran else "C")
 
     def array(self):
         return super().array() if self.value is None else self.value
+
+
+def whole_numbers(shape):
+    """Whether a shape (or strides) from a file is a tuple of few whole numbers, none negative."""
+    few = type(shape) is tuple and len(shape) <= MOST_DIMENSIONS
+    return few and all(type(number) is int and number >= 0 for number in shape)
 
 
 def _reconstruct(*_):
@@ -111,18 +121,29 @@ _OPCODES = (  # all that a state dict is made of
 
 
 class _Dispatch(dict):
+    """The opcodes of one pickle: others are refused, and those that come are counted."""
+
+    count = 0
+
+    def __getitem__(self, opcode):
+        self.count += 1
+        if self.count > MOST_OPCODES:
+            raise Refused("is made of too many parts")
+        return super().__getitem__(opcode)
+
     def __missing__(self, opcode):
         known = pickletools.code2op.get(chr(opcode))
         raise Refused(f"uses the pickle opcode {known.name if known else hex(opcode)}")
-
-    def copy(self):
-        return _Dispatch(self)
 
 
 class SafeUnpickler(pickle._Unpickler):
     """Python's unpickler for these opcodes, and for the names in the table `names` of a subclass."""
 
     names = {}
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.dispatch = _Dispatch(self.dispatch)
 
     def find_class(self, module, name):
         if (module, name) not in self.names:
@@ -134,6 +155,10 @@ class SafeUnpickler(pickle._Unpickler):
             raise Refused(f"sets the state of a {type(self.stack[-2]).__name__}")
         super().load_build()
 
+    def load_reduce(self):
+        check_arguments(self.stack[-1])
+        super().load_reduce()
+
     def load_setitem(self):
         _check_keys(self.stack[-2:-1])
         super().load_setitem()
@@ -142,8 +167,9 @@ class SafeUnpickler(pickle._Unpickler):
         _check_keys(self.stack[::2])
         super().load_setitems()
 
-    dispatch = _Dispatch({opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES})
+    dispatch = {opcode[0]: pickle._Unpickler.dispatch[opcode[0]] for opcode in _OPCODES}
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
@@ -173,6 +199,12 @@ class _NumpyUnpickler(SafeUnpickler):
         if encoding != "latin1" or self.encodable < 0:
             raise Refused("holds text where bytes should be")
         return text.encode("latin1")
+
+
+def check_arguments(arguments):
+    """What is called with a text of a million characters would get a million arguments."""
+    if type(arguments) is not tuple or len(arguments) > MOST_DIMENSIONS:
+        raise Refused("calls something in an unknown way")
 
 
 def _check_keys(keys):

@@ -14,7 +14,16 @@ from collections import OrderedDict
 
 import numpy as np
 
-from utils.safe_pickle import Refused, SafeUnpickler, StandIn, mapped, ordered_dict, plain
+from utils.safe_pickle import (
+    Refused,
+    SafeUnpickler,
+    StandIn,
+    check_arguments,
+    mapped,
+    ordered_dict,
+    plain,
+    whole_numbers,
+)
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e"  # the first pickle, whole
@@ -54,7 +63,7 @@ def _read_zip(path, length):
         records = {info.filename: info for info in archive.infolist()}
         sizes = [info.file_size for info in records.values()]
         if any(info.compress_type != zipfile.ZIP_STORED for info in records.values()):
-            raise Refused("holds compressed records, which torch.save never writes")
+            raise Refused("holds compressed records, which torch.save never writes (a TorchScript program?)")
         if len(records) < len(archive.infolist()) or sum(sizes) > length:
             raise Refused("holds records one over the other")
         pickles = [name for name in records if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -76,12 +85,14 @@ def _read_zip(path, length):
 
 
 def _read_legacy(data):
-    for _ in ("magic number", "protocol"):
-        _TorchUnpickler(data).load()
-    machine = _TorchUnpickler(data).load()
+    _, protocol, machine = (_TorchUnpickler(data).load() for _ in range(3))
+    if protocol != 1001:
+        raise ValueError("its protocol is not the one that torch.save ever wrote")
     reader = _TorchUnpickler(data, "<" if machine["little_endian"] else ">")
     content = reader.load()
     keys = _TorchUnpickler(data).load()
+    if type(keys) is not list or not all(type(key) is str for key in keys):
+        raise Refused("holds a list of storages of an unknown kind")
     if sorted(keys) != sorted(reader.storages):
         raise ValueError("its list of storages is not that of its tensors")
     for key in keys:
@@ -112,10 +123,11 @@ class _Storage:
 class _Tensor(StandIn):
     """Stands for torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, ...)."""
 
-    def __init__(self, storage, offset, shape, strides, *_):
-        whole = all(type(number) is int and number >= 0 for number in (offset, *shape, *strides))
-        if not isinstance(storage, _Storage) or not whole:
+    def __init__(self, storage, offset, shape, strides, requires_grad=False, hooks=None, metadata=None):
+        if not isinstance(storage, _Storage) or not all(map(whole_numbers, ((offset,), shape, strides))):
             raise Refused("holds a tensor of an unknown kind")
+        if metadata:  # flags: the values are to be negated or conjugated
+            raise Refused("holds a tensor with flags")
         count, last = 1, offset  # exact whole numbers, as large as the file makes them
         for length, stride in zip(shape, strides, strict=True):
             count *= length
@@ -124,7 +136,7 @@ class _Tensor(StandIn):
             raise Refused(
                 f"holds a tensor of {count} numbers from {offset} on in a storage of {storage.size}"
             )
-        self.storage, self.offset, self.shape, self.strides = storage, offset, tuple(shape), strides
+        self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def array(self):
         values = self.storage.values
@@ -153,6 +165,7 @@ class _TorchUnpickler(SafeUnpickler):
         self.storages = {}  # key -> _Storage
 
     def persistent_load(self, pid):
+        check_arguments(pid)
         kind, numpy_kind, key, _, size, *view = pid
         if kind != "storage" or numpy_kind not in STORAGES.values() or any(view):
             raise Refused("names something outside of the file")

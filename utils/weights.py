@@ -7,6 +7,7 @@ usual port.
 """
 
 import json
+import os
 import re
 import zlib
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.errors import UserError, printable
 from utils.files import atomic_path
 from utils.optional import optional
 from utils.safe_pickle import read_pickle
@@ -23,6 +24,7 @@ from utils.torch_file import is_torch_file, read_torch
 ENTRY = "csra"  # the name of the description in a .pdparams and in the metadata of a .safetensors
 CRC = "crc32"  # the name of the checksum in a description
 CONTAINERS = ("state_dict", "model", "model_ema")  # under which training scripts save the weights
+MOST_SHARING = 8  # how many times the file's size its tensors may take, unfolded: some are tied
 UNUSED = ("backbone.fc.", "backbone.head.")  # 1000-way classifiers of trunks
 
 
@@ -32,7 +34,7 @@ class Weights:
 
     tensors: dict  # `backbone....` and `classifier....` -> array
     description: dict | None  # what a checkpoint of ours says about itself
-    left_out: str  # which entries were dropped because no model of ours has a use for them
+    left_out: str  # which entries were dropped because a model has no use for them; "" if none
 
 
 def read_weights(path):
@@ -42,36 +44,49 @@ def read_weights(path):
     tensors, numbers and text, or needs the package safetensors, which is absent.
     """
     arrays, text, pytorch = read_arrays(path)
-    tensors, left_out = {}, []
+    tensors, left_out, counters = {}, [], 0
     for name, value in arrays.items():
         own_name, value = _from_pytorch(name, value) if pytorch else (name, value)
         if not own_name.startswith(("backbone.", "classifier.")):
             own_name = f"backbone.{own_name}"
-        if own_name.startswith(UNUSED) or own_name.endswith(".num_batches_tracked"):
+        if own_name.endswith(".num_batches_tracked"):
+            counters += 1
+        elif own_name.startswith(UNUSED):
             left_out.append(name)
         elif own_name in tensors:
-            raise UserError(f"{path} holds {own_name.removeprefix('backbone.')} twice, under two names")
+            raise UserError(f"{path} holds {own_name.removeprefix('backbone.')!r} twice, under two names")
         else:
             tensors[own_name] = value
-    return Weights(tensors, _read_description(text, tensors, path), _listed(left_out))
+    left_out += [f"{counters} num_batches_tracked"] * bool(counters)
+    return Weights(tensors, _read_description(text, tensors, path), printable(", ".join(left_out)))
 
 
 def read_arrays(path):
     """Return (arrays by the file's own names, text of the description or None, whether it is PyTorch's)."""
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UserError(f"{path} is no file")
         with open(path, "rb") as file:
-            start = file.read(15)
+            start = file.read(262)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     if Path(path).suffix == ".pdopt":
         raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
-    if start[6:9] == b"\0\0{":  # the header's length, eight bytes, and the header, JSON
-        return *_read_safetensors(path), True
-    pytorch = is_torch_file(start)
-    content = _unwrap(read_torch(path) if pytorch else read_pickle(path), path)
+    if start[257:] == b"ustar":
+        raise UserError(f"{path} is in PyTorch's oldest format, a tar file; load and save it once with torch")
+    is_safetensors = start[6:9] == b"\0\0{"  # the header's length, eight bytes, and the header, JSON
+    pytorch = is_safetensors or is_torch_file(start)
+    if is_safetensors:
+        content = _read_safetensors(path)
+    else:
+        content = _unwrap(read_torch(path) if pytorch else read_pickle(path), path)
+    if not all(isinstance(name, str) and name.isprintable() for name in content):
+        raise UserError(f"{path} has names that are no text; it is no state dict")
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
     if not arrays:
         raise UserError(f"{path} holds no tensors (only {', '.join(list(content)[:5]) or 'an empty dict'})")
+    if sum(value.nbytes for value in arrays.values()) > MOST_SHARING * os.path.getsize(path):
+        raise UserError(f"{path} is refused: its tensors share their numbers too often")
     return arrays, _find_description(content, path), pytorch
 
 
@@ -96,20 +111,17 @@ def describe(tensors, description):
 
 
 def _unwrap(content, path):
-    for name in CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds a {type(content).__name__}, not a dict of tensors")
-    if not all(isinstance(name, str) and name.isprintable() for name in content):
-        raise UserError(f"{path} has names that are no text; it is no state dict")
-    return content
+        raise UserError(f"{path} holds no dict of tensors, but an object of type {type(content).__name__}")
+    inner = [name for name in CONTAINERS if isinstance(content.get(name), dict)]
+    if len(inner) > 1:
+        print(f"{path} holds {' and '.join(inner)}: {inner[0]} is read")
+    return content[inner[0]] if inner else content
 
 
 def _find_description(entries, path):
-    astray = [
-        name for name, text in entries.items() if name != ENTRY and isinstance(text, str) and CRC in text
-    ]
+    texts = {id(text): name for name, text in entries.items() if name != ENTRY and isinstance(text, str)}
+    astray = [name for name in texts.values() if CRC in entries[name]]
     if astray:
         raise UserError(f"{path} is damaged: its description is called {astray[0]!r}, not {ENTRY!r}")
     return entries.get(ENTRY)
@@ -132,12 +144,6 @@ def _to_pytorch(name, value):
 def _is_linear(name, value):
     """Weights of linear layers are (outputs, inputs) in PyTorch, (inputs, outputs) in Paddle."""
     return name.endswith(".weight") and value.ndim == 2
-
-
-def _listed(names):
-    counters = [name for name in names if name.endswith("num_batches_tracked")]
-    others = [name for name in names if name not in counters]
-    return ", ".join(others + [f"{len(counters)} num_batches_tracked"] * bool(counters))
 
 
 def _read_description(text, tensors, path):
@@ -174,8 +180,8 @@ def _read_safetensors(path):
     try:
         with safetensors.safe_open(path, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-            return arrays, _find_description(file.metadata() or {}, path)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            return {**(file.metadata() or {}), **arrays}
+    except Exception as error:  # the library lets NumPy's errors through, for types that NumPy lacks
         raise UserError(f"{path} is damaged or of a type that NumPy lacks ({error})") from None
 
 

@@ -185,9 +185,10 @@ def test_weights_of_which_one_does_not_fit_are_refused(trunk, save, change, said
     assert str(error.value) == f"{path} does not fit the model: {said}; is it another --model?"
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
 def test_weights_that_are_not_finite_are_refused(trunk, save, value):
-    path = save({**trunk, "bn1.bias": np.full(64, value, "float32")})
+    path = save({**trunk, "bn1.bias": np.full(64, value, "float64")})
     with pytest.raises(UserError, match="not finite: bn1.bias"):
         build_model("resnet18", 3, pretrained=path)
 

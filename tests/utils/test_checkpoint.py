@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
 
+import models
 from models import build_model
+from models.vit import VisionTransformer
 from utils.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.safe_pickle import read_pickle
@@ -227,6 +230,21 @@ def test_options_that_contradict_a_file_of_the_original(pytorch_tensors, save_pt
     assert "another --model?" in fails(path)
 
 
+def test_a_vit_shows_its_image_size(save_pth, monkeypatch):
+    monkeypatch.setitem(
+        models.SIZED_TRUNKS, "vit_b16", partial(VisionTransformer, width=8, depth=1, num_heads=2)
+    )
+    tensors = arrays_of(build_model("vit_b16", 20, img_size=96))
+    renamed = {name.removeprefix("backbone."): value for name, value in tensors.items()}
+    renamed = {k: v.T if v.ndim == 2 and k.endswith(".weight") else v for k, v in renamed.items()}
+    path = save_pth("vit.pth", renamed)
+    net, description = load_checkpoint(path, model="vit_b16")
+    assert description["img_size"] == 96
+    assert same(arrays_of(net), tensors)
+    net, description = load_checkpoint(path, model="vit_b16", img_size=64)
+    assert net.backbone.pos_embed.shape == [1, 17, 8]
+
+
 def test_a_trunk_is_no_checkpoint(pytorch_tensors, save_pth):
     trunk = {name: value for name, value in pytorch_tensors[1].items() if "classifier" not in name}
     assert "--pretrained" in fails(save_pth("x.pth", trunk), model="resnet18")
@@ -309,6 +327,20 @@ DAMAGED = {
             ("num_cls", 4),
             ("num_cls", "three"),
             ("classes", [1, 2, 3]),
+            ("lam", 10**400),
+            ("num_heads", 2.0),
+            ("num_heads", True),
+            ("classes", "abc"),
+            ("classes", {"a": 1, "b": 2, "c": 3}),
+            ("classes", ["a", "b", "b"]),
+            ("classes", ["a", "b", "\x1b[31m"]),
+            ("classes", ["a", "b", "\ud800"]),
+            ("dataset", [1]),
+            ("data_dir", 5),
+            ("img_size", 24_000),
+            ("img_size", 16),
+            ("normalization", {"mean": [0.0] * 3, "std": [1.0, 1.0, 0.0]}),
+            ("normalization", {"mean": [0.0] * 3, "std": [1.0] * 3, "more": 1}),
             ("img_size", "large"),
             ("img_size", -1),
             ("normalization", None),

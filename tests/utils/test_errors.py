@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from utils.errors import UserError
+
 REPO = Path(__file__).resolve().parents[2]
 START = "import sys\nfrom utils.errors import UserError, run_script\n"
 
@@ -68,3 +70,17 @@ def test_reader_of_the_output_goes_away(lines, unbuffered):
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 狗", "plain é 狗"),
+        ("two\n lines\r\n", "two lines"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("caf\udce9.jpg", "caf\\udce9.jpg"),
+        ("a" * 10_000, "a" * 500 + " ... " + "a" * 500),
+    ],
+)
+def test_a_message_is_one_printable_line(text, shown):
+    assert str(UserError(text)) == shown

@@ -35,7 +35,7 @@ def test_an_error_leaves_the_old_file(tmp_path, error):
     path.write_text("old")
     with pytest.raises(error), atomic_path(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
-        raise error
+        raise error("stop")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x.txt"]
 

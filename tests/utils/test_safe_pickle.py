@@ -298,6 +298,14 @@ GIANTS = {
     "laughs in a frozen set": b"(" + nested_tuples(40) + b"\x91",
     "deep tuple as a key": b"})" + b"\x85" * 1_000_000 + b"K\x01s",  # its hash would overflow the stack
     "deep lists": b"]" * 1_000_000 + b"a" * 999_999,
+    "laughs in a type": name("numpy", "dtype") + nested_tuples(40) + b"\x85R",
+    "deep tuple as a type": name("numpy", "dtype") + b")" + b"\x85" * 300_000 + b"\x85R",
+    "laughs in a shape": RECONSTRUCT + b")R(K\x01(" + nested_tuples(40) + b"h\x28t"
+    + name("numpy", "dtype") + text("f4") + b"\x85R\x89C\x04abcdtb",
+    "a million arguments": RECONSTRUCT + b"\x94X" + four_bytes(1_000_000) + b"a" * 1_000_000 + b"\x94]("
+    + b"h\x00h\x01R" * 100_000 + b"e",
+    "five million dicts": b"](" + b"}" * 4_990_000 + b"e",
+    "five million memos": b"N" + b"\x94" * 4_990_000,
     "copies of a list": MILLION + name("builtins", "tuple") + b"\x94](" + b"h\x01h\x00\x85R" * 20_000 + b"e",
     "copies of a dict": b"}(" + b"".join(b"J" + four_bytes(i) + b"N" for i in range(100_000)) + b"u\x94"
     + name("collections", "OrderedDict") + b"\x94](" + b"h\x01h\x00\x85R" * 2_000 + b"e",

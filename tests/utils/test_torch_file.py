@@ -7,6 +7,7 @@ import resource
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -153,6 +154,21 @@ def test_scalars_empty_tensors_and_strides(save):
 
 # --- files that are to be refused
 
+MANY = 100_000
+SLOW = {  # small files that once took minutes
+    "long shape": REBUILD + b"q\x000(" + storage() + b"K\x00(" + b"K\x01" * 100_000 + b"tq\x01h\x01tq\x020]("
+    + b"h\x00h\x02R" * MANY + b"e",
+    "long persistent id": b"(" + text("storage") + FLOAT + text("0") + text("cpu") + whole(12)
+    + b"N" * 100_000 + b"tq\x000](" + b"h\x00Q0" * MANY + b"e",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", SLOW.values(), ids=SLOW)
+def test_slow_files_are_refused_at_once(save, content):
+    begin = time.monotonic()
+    refused(save(b"\x80\x02" + content + b"."))
+    assert time.monotonic() - begin < 10
+
 
 @pytest.mark.parametrize("dressed", [".pth", ".pdparams", ".pdopt", ".safetensors"])
 @pytest.mark.parametrize("file", HOSTILE, ids=lambda file: file.stem)
@@ -186,6 +202,16 @@ BAD_TENSORS = {
     "too many dimensions": tensor(storage(), 0, (1,) * 70, (1,) * 70),
     "offset is text": REBUILD + b"(" + storage() + text("0") + numbers(3) + numbers(1) + b"\x89}tR",
     "shape is text": REBUILD + b"(" + storage() + whole(0) + text("ab") + numbers(1, 1) + b"\x89}tR",
+    "shape is a list": REBUILD + b"(" + storage() + whole(0) + b"](K\x0ce" + numbers(1) + b"\x89}tR",
+    "flag of negation": REBUILD
+    + b"("
+    + storage()
+    + whole(0)
+    + numbers(3)
+    + numbers(1)
+    + b"\x89}}"
+    + text("neg")
+    + b"\x88stR",
     "no storage": REBUILD + b"(" + text("x") + whole(0) + numbers(3) + numbers(1) + b"\x89}tR",
     "storage as a value": storage(),
     "storage of another length": b"(" + tensor(storage()) + tensor(storage(size=6), 0, (6,), (1,)) + b"t",
@@ -309,6 +335,21 @@ def test_legacy_file(save_legacy):
 def test_legacy_storages_that_do_not_fit_are_refused(save_legacy, keys, storages, told):
     path = save_legacy(state_dict(w=tensor(storage())), keys, storages)
     assert told in refused(path)
+
+
+def test_legacy_list_of_storages_that_would_compare_for_ever(save_legacy):
+    laughs = ()
+    for _ in range(40):
+        laughs = (laughs, laughs)
+    path = save_legacy(state_dict(w=tensor(storage())), [laughs, (laughs,)], [legacy_storage(TWELVE)])
+    assert "list of storages" in refused(path)
+
+
+def test_legacy_protocol_is_the_one_there_ever_was(save_legacy):
+    path = save_legacy(state_dict(w=tensor(storage())), ["0"], [legacy_storage(TWELVE)])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(pickle.dumps(1001, 2), pickle.dumps(999, 2), 1))
+    assert "protocol" in refused(path)
 
 
 def test_legacy_view_of_a_storage_is_refused(save_legacy):

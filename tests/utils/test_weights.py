@@ -1,10 +1,14 @@
 """Weights files of all formats: names and layouts, containers, descriptions, checksums, and damage."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
+import tarfile
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +117,7 @@ def test_paddle_s_linear_weights_stay_as_they_are(save):
 
 def test_one_tensor_under_two_names_is_refused(save_pth):
     value = np.ones(2, "float32")
-    assert "conv1.weight twice" in refused(
+    assert "'conv1.weight' twice" in refused(
         save_pth("x.pth", {"conv1.weight": value, "module.conv1.weight": value})
     )
 
@@ -130,6 +134,59 @@ def test_files_without_tensors_are_refused(tmp_path, content):
     path = tmp_path / "x.pdparams"
     path.write_bytes(pickle.dumps(content))
     refused(path)
+
+
+def test_the_oldest_format_is_named(tmp_path):
+    with tarfile.open(tmp_path / "x.pth", "w") as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert "oldest format, a tar file" in refused(tmp_path / "x.pth")
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "x.pth")
+    assert "is no file" in refused(tmp_path / "x.pth")
+
+
+def test_two_sets_of_weights_in_a_file(save_pth, capsys):
+    path = save_pth(
+        "x.pth", {"model": {"w": np.ones(2, "float32")}, "model_ema": {"w": np.zeros(2, "float32")}}
+    )
+    assert read_weights(path).tensors["backbone.w"].tolist() == [1, 1]
+    assert capsys.readouterr().out == f"{path} holds model and model_ema: model is read\n"
+
+
+@pytest.mark.parametrize("kind", ["F8_E4M3", "BF16", "F4", "U64", "nonsense", "\x1b[31m\n"])
+def test_types_of_safetensors_that_are_not_read(tmp_path, kind):
+    header = json.dumps({"w": {"dtype": kind, "shape": [2], "data_offsets": [0, 2]}}).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    assert "\x1b" not in refused(tmp_path / "x.safetensors")
+
+
+def test_names_of_safetensors_that_are_no_text(tmp_path):
+    header = json.dumps(
+        {"fc.\x1b[31m\nerror": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}}
+    ).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    assert "names that are no text" in refused(tmp_path / "x.safetensors")
+
+
+ONE = np.ones((1000, 2), "float32")
+SLOW = {  # some 4 MB each, which once took minutes
+    "a list of unused names": {f"fc.{i}": ONE for i in range(50_000)}
+    | {f"{i}.num_batches_tracked": ONE for i in range(50_000)},
+    "a shared array to check": {"csra": '{"crc32": 1}'} | {f"w{i}": ONE for i in range(100_000)},
+    "a shared text to search": {"w": ONE, **dict.fromkeys(map(str, range(100_000)), "c" * 1_000_000)},
+}
+
+
+@pytest.mark.parametrize("content", SLOW.values(), ids=SLOW)
+def test_slow_files_are_done_with_soon(tmp_path, content):
+    path, begin = tmp_path / "x.pdparams", time.monotonic()
+    path.write_bytes(pickle.dumps(content, 4))
+    with suppress(UserError):
+        read_weights(path)
+    assert time.monotonic() - begin < 10
 
 
 def test_the_state_of_an_optimizer_is_no_weights(save):
