@@ -1,4 +1,4 @@
-"""deploy.json: what a folder with an exported model says about itself, and all that infer.py needs to know."""
+"""deploy.json: what an exported model says about itself, and all that infer.py needs to know."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ def describe(description, checkpoint, precision, files, versions):
 
 
 def find_model(model_file):
-    """The path of an exported model: Paddle's file may be .json or .pdmodel, and the one that is there counts."""
+    """The path of an exported model; of Paddle's .json and .pdmodel, the one that is there counts."""
     path = Path(model_file)
     sister = path.with_suffix(SISTERS.get(path.suffix, path.suffix))
     if path.suffix not in (*SISTERS, ".onnx", ".xml"):
@@ -82,9 +82,10 @@ def _check_file(file, known, path):
         raise UserError(
             f"{path} is about {', '.join(known)}, not {file.name}; export each to a folder of its own"
         )
-    if os.path.getsize(file) != known[file.name]:
+    size = os.path.getsize(file)
+    if size != known[file.name]:
         raise UserError(
-            f"{file} has {os.path.getsize(file)} bytes, but {path} says {known[file.name]}; export or copy it again"
+            f"{file} has {size} bytes, but {path} says {known[file.name]}; export or copy it again"
         )
 
 

@@ -49,10 +49,8 @@ def choose_engine(model_file, engine="auto"):
     raise UserError(f"{model_file} needs the package {' or '.join(wanted)}: pip install {wanted[0]}")
 
 
-def open_engine(
-    model_file, params_file=None, engine="auto", precision="fp32", threads=None, **paddle_options
-):
-    """Open an exported model. paddle_options: see open_paddle; the other engines work on the CPU alone.
+def open_engine(model_file, params_file=None, engine="auto", precision="fp32", threads=None, **paddle_only):
+    """Open an exported model. paddle_only: see open_paddle; the other engines work on the CPU alone.
 
     precision: "fp32", "bf16", "fp16", or "int8" for a model that was exported so.
     """
@@ -60,7 +58,7 @@ def open_engine(
     threads = threads or cores()
     if name == "paddle":
         params_file = params_file or Path(model_file).with_suffix(".pdiparams")
-        return open_paddle(model_file, params_file, precision, threads, **paddle_options)
+        return open_paddle(model_file, params_file, precision, threads, **paddle_only)
     return {"openvino": open_openvino, "onnxruntime": open_onnxruntime}[name](model_file, precision, threads)
 
 
@@ -78,7 +76,7 @@ def open_paddle(
     gpu_mem=8000,
     enable_mkldnn=True,
 ):
-    """Paddle Inference: on a GPU where there is one and it is wanted, else on the CPU, with oneDNN if wanted."""
+    """Paddle Inference: on a GPU where that is wanted and there, else on the CPU, with oneDNN if wanted."""
     if is_amd_with_avx2():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")  # see utils/device.py
     import paddle
