@@ -9,6 +9,11 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_of_a_process():
+    """The cores, shared among the processes that paddle.distributed.launch started on this machine."""
+    return max(1, cores() // int(os.environ.get("PADDLE_LOCAL_SIZE", 1)))
+
+
 def has_bfloat16():
     """Whether the processor multiplies bfloat16 itself; emulated, it would be slower than float32."""
     return bool({"avx512_bf16", "amx_bf16"} & _words())

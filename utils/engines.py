@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from utils.cpu import cores, has_bfloat16, is_amd_with_avx2
+from utils.cpu import has_bfloat16, is_amd_with_avx2, threads_of_a_process
 from utils.errors import UserError
 
 ENGINES = {  # suffix of the model file -> engines for it, the best first
@@ -31,7 +31,7 @@ class Engine:
     name: str
     precision: str
     notes: list = field(default_factory=list)
-    config: Any = None  # Paddle Inference's, for auto_log
+    conf: dict = field(default_factory=dict)  # as auto_log names things
 
 
 def choose_engine(model_file, engine="auto"):
@@ -55,7 +55,7 @@ def open_engine(model_file, params_file=None, engine="auto", precision="fp32", t
     precision: "fp32", "bf16", "fp16", or "int8" for a model that was exported so.
     """
     name = choose_engine(model_file, engine)
-    threads = threads or cores()
+    threads = threads or threads_of_a_process()
     if name == "paddle":
         params_file = params_file or Path(model_file).with_suffix(".pdiparams")
         return open_paddle(model_file, params_file, precision, threads, **paddle_only)
@@ -99,17 +99,24 @@ def open_paddle(
             config.enable_memory_optim()
         return config
 
-    predictor, config = _create(inference, configure)
+    predictor, config, saving = _create(inference, configure)
     where = f"GPU{', TensorRT' if use_tensorrt else ''}" if gpu else f"CPU, {threads} threads"
     where += ", oneDNN" if not gpu and config.mkldnn_enabled() else ""
     name = f"Paddle Inference {paddle.__version__}, {where}, {precision}"
-    return Engine(_paddle_run(predictor), name, precision, [*notes, *more], config)
+    conf = {
+        "runtime_device": "gpu" if gpu else "cpu",
+        "ir_optim": config.ir_optim(),
+        "enable_memory_optim": saving,
+        "enable_tensorrt": config.tensorrt_engine_enabled(),
+        "precision": precision,
+        "enable_mkldnn": config.mkldnn_enabled(),
+        "cpu_math_library_num_threads": config.cpu_math_library_num_threads(),
+    }
+    return Engine(_paddle_run(predictor), name, precision, [*notes, *more], conf)
 
 
 def _paddle_precision(precision, gpu, onednn):
     """(precision that can be had, lines about it)."""
-    if precision == "int8":
-        raise UserError("--precision int8 runs models exported with --format openvino --int8; give its .xml")
     if not gpu and precision == "fp16":
         return "fp32", ["--precision fp16 needs a GPU: using fp32 (bf16 is the CPU's half precision)"]
     if not gpu and precision == "bf16" and not onednn:
@@ -122,7 +129,7 @@ def _paddle_precision(precision, gpu, onednn):
 def _use_gpu(inference, config, precision, use_tensorrt, gpu_mem):
     kinds = inference.PrecisionType
     kind = {"fp32": kinds.Float32, "fp16": kinds.Half, "bf16": kinds.Bfloat16}[precision]
-    config.enable_use_gpu(gpu_mem, 0, kind)
+    config.enable_use_gpu(gpu_mem, int(os.environ.get("PADDLE_LOCAL_RANK", 0)), kind)
     if use_tensorrt:
         config.enable_tensorrt_engine(precision_mode=kind)
 
@@ -140,13 +147,13 @@ def _use_cpu(config, precision, threads, onednn):
 
 
 def _create(inference, configure):
-    """(predictor, its config), memory reused between layers where this Paddle can do that for this model."""
+    """(predictor, config, whether memory is reused between layers, as it is where Paddle can)."""
     try:
         config = configure(reuse_memory=True)
-        return inference.create_predictor(config), config
+        return inference.create_predictor(config), config, True
     except ValueError:  # Paddle 3 lacks the pass for models in its new format
         config = configure(reuse_memory=False)
-        return inference.create_predictor(config), config
+        return inference.create_predictor(config), config, False
 
 
 def _paddle_run(predictor):
@@ -196,7 +203,8 @@ def open_openvino(model_file, precision="fp32", threads=1):
         return compiled(batch)[0]
 
     version = openvino.__version__.split("-")[0]
-    return Engine(run, f"OpenVINO {version}, CPU, {threads} threads, {precision}", precision, notes)
+    name = f"OpenVINO {version}, CPU, {threads} threads, {precision}"
+    return Engine(run, name, precision, notes, _cpu_conf(precision, threads))
 
 
 def open_onnxruntime(model_file, precision="fp32", threads=1):
@@ -207,13 +215,14 @@ def open_onnxruntime(model_file, precision="fp32", threads=1):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(model_file), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    photos = session.get_inputs()[0].name
 
     def run(batch):
-        return session.run(None, {name: batch})[0]
+        return session.run(None, {photos: batch})[0]
 
     version = onnxruntime.__version__
-    return Engine(run, f"ONNX Runtime {version}, CPU, {threads} threads, {precision}", precision, notes)
+    name = f"ONNX Runtime {version}, CPU, {threads} threads, {precision}"
+    return Engine(run, name, precision, notes, _cpu_conf(precision, threads))
 
 
 def _cpu_precision(precision, bfloat16):
@@ -221,3 +230,13 @@ def _cpu_precision(precision, bfloat16):
     if precision == "fp16" or (precision == "bf16" and not bfloat16):
         return "fp32", [f"--precision {precision} cannot be had from this engine on this CPU: using fp32"]
     return precision, []
+
+
+def _cpu_conf(precision, threads):
+    conf = dict.fromkeys(("ir_optim", "enable_memory_optim", "enable_tensorrt", "enable_mkldnn"))
+    return {
+        "runtime_device": "cpu",
+        **conf,
+        "precision": precision,
+        "cpu_math_library_num_threads": threads,
+    }

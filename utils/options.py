@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from datasets.transforms import AUGMENTATIONS
-from utils.cpu import cores
 from utils.evaluation.metrics import THRESHOLD
 
 
@@ -136,7 +135,8 @@ OPTIONS = {
     "use_tensorrt": dict(default=False, type=boolean, help="TensorRT, on a GPU"),
     "gpu_mem": dict(default=8000, type=whole(1), help="memory to take on the GPU at first, MB"),
     "enable_mkldnn": dict(default=True, type=boolean, help="oneDNN, on a CPU"),
-    "cpu_threads": dict(default=cores(), type=whole(1), help="threads of the arithmetic"),
+    "cpu_threads": dict(default=None, type=whole(1), help="threads of the arithmetic (default: all cores, "
+                        "shared among the processes of a launch)"),
     "enable_benchmark": dict(default=False, type=boolean, help="measure, and print AutoLog's block"),
     "resume": dict(default=False, type=boolean, nargs="?", const=True,
                    help="go on with an --out that was interrupted"),

@@ -50,9 +50,14 @@ def score_photos(score, photos, size, batch_size, num_workers=0, times=None):
         yield from _scored(score, waiting, good, times)
 
 
+def read_pixels(path, size):
+    """A photo as every model here sees it: (size, size, 3) uint8. UserError when it cannot be read."""
+    return transform(read_photo(path), size)
+
+
 def _read(path, size):
     try:
-        return transform(read_photo(path), size)
+        return read_pixels(path, size)
     except UserError as error:  # reported in its place; the other photos go on
         return error
 
@@ -77,7 +82,10 @@ def write_predictions(path, predictions, classes):
 
     predictions: an iterable of (path, labels, scores as a list), of which one is held at a time.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         if path.suffix == ".json":
             file.write("[")
             for number, (name, labels, scores) in enumerate(predictions):
