@@ -46,11 +46,10 @@ class Part:
                 self._take(path, about)
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
-            new = not self.path.exists()
             self.file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115  (open as long as the run is)
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
-        if new:
+        if not self.path.stat().st_size:
             self._write(about)
 
     def add(self, path, labels, scores):
