@@ -84,7 +84,7 @@ def open_paddle(
 
     has_gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     gpu = use_gpu and has_gpu
-    notes = ["--use_gpu True, but this Paddle sees no GPU: using the CPU"] if use_gpu and not gpu else []
+    notes = ["this Paddle sees no GPU: using the CPU"] if use_gpu and not gpu else []
     precision, more = _paddle_precision(precision, gpu, enable_mkldnn)
 
     def configure(reuse_memory):
