@@ -24,6 +24,7 @@ RUN = f"test_tipc/output/CSRARes101/{LITE}/norm_train_gpus_-1_autocast_null"
 ROW = "norm_train_gpus_-1_autocast_null_python_infer_cpu_usemkldnn_True_threads_1_precision_fp32_batchsize_2"
 SMALL = {  # lines of the config, counted from 0, that the tests have otherwise
     3: "gpu_list:-1",
+    9: "--pretrained:none",
     40: "--use_gpu:False",
     41: "--enable_mkldnn:True",
     42: "--cpu_threads:1",
@@ -233,7 +234,7 @@ def test_the_mode_decides_epochs_and_recipe(house):  # fault 39
         assert run_stub(house, mode, {6: epochs}).returncode == 0
         _, options, _ = calls_of(house, "train")[-1]
         assert options["total_epoch"] == expected
-        assert ("lr" in options) == ("pretrained" in options) == mode.startswith("lite")
+        assert ("lr" in options) == ("img_size" in options) == mode.startswith("lite")
         assert "Run successfully" in results(house, mode)
 
 
@@ -517,11 +518,12 @@ def real(tmp_path_factory):
     """(house, process, files before it) of a whole chain with ResNet-18, data by prepare.sh."""
     house = make_house(tmp_path_factory.mktemp("real") / "house")
     changes = {
-        9: "--pretrained:none",
+        9: "--pretrained:test_tipc/data/prepared/trunk.pdparams",
         10: "train_model_name:resnet18/last.pdparams",
         12: "--img_size:64",
         15: f"{CONFIG.read_text().splitlines()[15]} --model resnet18",
-        6: "--total_epoch:2",
+        6: "--total_epoch:4",
+        56: "--lr:1e-3",
     }
     config = write_config(house, changes)
     assert tipc(house, "prepare", config, LITE).returncode == 0
@@ -560,7 +562,7 @@ def infer_with(real):
 
 def test_the_real_chain_passes(real):
     house, done, before = real
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert {result for result, _ in table(done).values()} == {"passed"}
     assert re.search(
         r"^passed: mAP [\d.]+ of 6 photos by val", (house / f"{RUN}_eval_compare.log").read_text()
