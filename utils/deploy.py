@@ -1,5 +1,6 @@
 """deploy.json: what an exported model says about itself, and all that infer.py needs to know."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def describe(description, checkpoint, precision, files, versions):
         "inside_the_model": ["pixels / 255", "normalization", "sigmoid"],
         "threshold": description.get("threshold", THRESHOLD),
         "precision": precision,
-        "files": {path.name: path.stat().st_size for path in files},
+        "files": {path.name: _identity(path) for path in files},
         "checkpoint": {
             "path": str(checkpoint),
             **{name: description.get(name) for name in ("dataset", "epoch", "metrics", "versions")},
@@ -62,7 +63,7 @@ def read_deploy(model_file, params_file=None):
     try:
         newer = content["format"] > FORMAT
         fits = newer or _is_complete(content)
-    except (TypeError, ValueError, LookupError):
+    except (AttributeError, TypeError, ValueError, LookupError):
         newer = fits = False
     if not fits:
         raise UserError(f"{path} is damaged; export the model again")
@@ -70,9 +71,18 @@ def read_deploy(model_file, params_file=None):
         raise UserError(
             f"{path} was written by a newer version (format {content['format']}); update the code"
         )
-    for file in filter(None, [model_file, params_file]):
+    others = [params_file] if params_file else [path.with_name(name) for name in content["files"]]
+    for file in (model_file, *others):
         _check_file(Path(file), content["files"], path)
     return content
+
+
+def _identity(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _check_file(file, known, path):
@@ -82,11 +92,9 @@ def _check_file(file, known, path):
         raise UserError(
             f"{path} is about {', '.join(known)}, not {file.name}; export each to a folder of its own"
         )
-    size = os.path.getsize(file)
-    if size != known[file.name]:
-        raise UserError(
-            f"{file} has {size} bytes, but {path} says {known[file.name]}; export or copy it again"
-        )
+    size, expected = os.path.getsize(file), known[file.name]["bytes"]
+    if size != expected:
+        raise UserError(f"{file} has {size} bytes, but {path} says {expected}; export or copy it again")
 
 
 def _is_complete(content):
@@ -104,5 +112,5 @@ def _is_complete(content):
         and content["img_size"] > 0
         and content["resize"] == RESIZE
         and content["precision"] in PRECISIONS
-        and isinstance(content["files"], dict)
+        and all(type(file["bytes"]) is int for file in content["files"].values())
     )

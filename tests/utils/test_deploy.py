@@ -39,6 +39,22 @@ def test_what_is_written_can_be_read(folder):
     assert content["versions"] == {"paddle": "3"}
 
 
+def test_weights_may_lie_elsewhere(folder):
+    (folder / "more").mkdir()
+    (folder / "model.pdiparams").rename(folder / "more/model.pdiparams")
+    assert read_deploy(folder / "model.json", folder / "more/model.pdiparams")["num_cls"] == 2
+
+
+def test_files_are_known_by_their_content(folder):
+    """Two trainings give files of one size: --resume must tell them apart."""
+    before = read_deploy(folder / "model.json")["files"]
+    (folder / "model.pdiparams").write_bytes(b"y" * 10)
+    files = [folder / "model.json", folder / "model.pdiparams"]
+    after = describe(DESCRIPTION, "best.pdparams", "fp32", files, {})["files"]
+    assert before["model.json"] == after["model.json"]
+    assert before["model.pdiparams"] != after["model.pdiparams"]
+
+
 def test_a_checkpoint_s_thresholds_are_kept(folder):
     content = describe({**DESCRIPTION, "threshold": [0.3, 0.7]}, "best.pdparams", "fp32", [], {})
     assert content["threshold"] == [0.3, 0.7]
@@ -59,6 +75,8 @@ def test_a_checkpoint_s_thresholds_are_kept(folder):
         {"resize": "crop"},
         {"precision": "int4"},
         {"files": None},
+        {"files": {"model.json": 10}},
+        {"files": {"model.json": {"bytes": "10"}}},
         {"model": None},
         {"format": "new"},
     ],
@@ -90,9 +108,11 @@ def test_files_that_do_not_belong_to_it(folder):
     (folder / "model.pdiparams").write_bytes(b"x" * 9)  # a copy that broke off
     with pytest.raises(UserError, match="9 bytes"):
         read_deploy(folder / "model.json", folder / "model.pdiparams")
+    with pytest.raises(UserError, match="9 bytes"):  # weights count although they were not named
+        read_deploy(folder / "model.json")
 
 
-@pytest.mark.parametrize("gone", ["model.json", "deploy.json"])
+@pytest.mark.parametrize("gone", ["model.json", "deploy.json", "model.pdiparams"])
 def test_missing_files(folder, gone):
     (folder / gone).unlink()
     with pytest.raises(UserError, match=gone):
