@@ -48,7 +48,10 @@ class CSRA(nn.Layer):
         if self.lam == 0:
             return base_logit
         if self.T == MAX:
-            att_logit = score.amax(axis=2)  # (B, C): T -> infinity; amax shares the gradient among equals
+            # T -> infinity. amax shares the gradient among equals, as Paddle 2.6's max does not; converters
+            # of exported models know max alone
+            maximum = paddle.amax if paddle.in_dynamic_mode() else paddle.max
+            att_logit = maximum(score, axis=2)  # (B, C)
         else:
             attention = F.softmax(self.T * score, axis=2)  # (B, C, h*w), class-specific
             att_logit = (attention * score).sum(axis=2)  # (B, C)

@@ -1,11 +1,11 @@
 """Choose the device, and make Paddle's CPU mathematics use the CPU it runs on."""
 
 import os
-from pathlib import Path
 
 import paddle
 from paddle.base import core
 
+from utils.cpu import cores, is_amd_with_avx2
 from utils.errors import UserError
 
 
@@ -36,10 +36,6 @@ def _use_whole_cpu():
     `python benchmarks/cpu_setup.py` measures both.
     """
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        core.set_num_threads(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
-    cpuinfo = Path("/proc/cpuinfo")
-    described = cpuinfo.read_text() if cpuinfo.exists() else ""
-    if "AuthenticAMD" in described and " avx2 " in described:
+        core.set_num_threads(cores())
+    if is_amd_with_avx2():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")

@@ -32,6 +32,8 @@ def run_script(main, parse_args):
     `error: ...` on standard error), 130 for Ctrl-C. Any other exception is a
     fault of ours and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     try:
         code = main(parse_args())
         sys.stdout.flush()

@@ -39,6 +39,33 @@ def atomic_path(path):
             os.unlink(temporary)
 
 
+@contextmanager
+def staged(folder):
+    """Yield a temporary folder within `folder`; what lies there moves to `folder` when the block succeeds.
+
+    Files of the same names are replaced; deploy.json and the like come last, since the
+    files move in the order in which they were last written. Raises UserError when the
+    folder cannot be made or written.
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".staged.", dir=folder) as temporary:
+            yield Path(temporary)
+            for path in sorted(Path(temporary).iterdir(), key=lambda path: path.stat().st_mtime_ns):
+                _flush_to_disk(path)
+                os.replace(path, folder / path.name)
+        _flush_to_disk(folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another folder"
+        ) from None
+    finally:
+        if new and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def write_text(path, text):
     """Write `text` to `path` as UTF-8, whole or not at all."""
     with atomic_path(path) as temporary:

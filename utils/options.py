@@ -4,6 +4,7 @@ import argparse
 import difflib
 import math
 import os
+from pathlib import Path
 
 from datasets.transforms import AUGMENTATIONS
 from utils.evaluation.metrics import THRESHOLD
@@ -77,6 +78,13 @@ def trunk(text):
     return {"vit_B16_224": "vit_b16", "vit_L16_224": "vit_l16"}.get(text, text)
 
 
+def table(text):
+    """The name of a table of scores."""
+    if Path(text).suffix not in (".json", ".csv"):
+        raise argparse.ArgumentTypeError(f"'{text}' must end in .json or .csv")
+    return text
+
+
 OPTIONS = {
     # model
     "model": dict(default="resnet101", type=trunk, help="trunk: resnet18, 34, 50, 101 or 152, vit_b16 or "
@@ -113,14 +121,40 @@ OPTIONS = {
     "threshold": dict(default=THRESHOLD, type=number(0, 1), help="scores from this on are predicted"),
     "seed": dict(default=0, type=whole(0, 2**32 - 1), help="of weights, order and augmentation"),
     "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
+    "out": dict(default=None, type=table, help="also write all scores to this file, .json or .csv"),
+    # export
+    "model_path": dict(default=None, required=True, help="the checkpoint, .pdparams"),
+    "format": dict(default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"),
+    "int8": dict(default=False, type=boolean, nargs="?", const=True,
+                 help="8-bit integers, calibrated on --calib; needs --format openvino"),
+    "calib": dict(default=None, nargs="+", help="photos and folders of photos to calibrate int8 on"),
+    # inference
+    "input_file": dict(default=None, required=True, nargs="+", help="photos and folders of photos"),
+    "model_file": dict(default=None, required=True, help="exported model: .json, .pdmodel, .onnx or .xml"),
+    "params_file": dict(default=None, help="its weights (default: the .pdiparams beside it)"),
+    "engine": dict(default="auto", choices=("auto", "paddle", "openvino", "onnxruntime"),
+                   help="auto: what the file and the machine allow"),
+    "use_gpu": dict(default=True, type=boolean, help="where there is one"),
+    "precision": dict(default=None, choices=("fp32", "fp16", "bf16", "int8"),
+                      help="of the arithmetic, where the processor has it (default: as exported)"),
+    "ir_optim": dict(default=True, type=boolean, help="let Paddle Inference rewrite the graph"),
+    "use_tensorrt": dict(default=False, type=boolean, help="TensorRT, on a GPU"),
+    "gpu_mem": dict(default=8000, type=whole(1), help="memory to take on the GPU at first, MB"),
+    "enable_mkldnn": dict(default=True, type=boolean, help="oneDNN, on a CPU"),
+    "cpu_threads": dict(default=None, type=whole(1), help="threads of the arithmetic (default: all cores, "
+                        "shared among the processes of a launch)"),
+    "enable_benchmark": dict(default=False, type=boolean, help="measure, and print AutoLog's block"),
+    "resume": dict(default=False, type=boolean, nargs="?", const=True,
+                   help="go on with an --out that was interrupted"),
 }  # fmt: skip
 
 DESCRIBED = ("model", "num_heads", "lam", "num_cls", "img_size", "dataset")  # what a checkpoint says itself
 
 
-def make_parser(doc, from_checkpoint=False, **groups):
+def make_parser(doc, from_checkpoint=False, changes=None, **groups):
     """A parser with groups of shared options: make_parser(__doc__, model="num_heads lam", run="seed").
 
+    changes: {name: settings} that a script has otherwise; `short` there is a second name.
     With `from_checkpoint` the options in DESCRIBED are None unless given: the checkpoint
     knows them, and the defaults count only for a file that holds bare tensors.
     """
@@ -128,14 +162,14 @@ def make_parser(doc, from_checkpoint=False, **groups):
     for title, names in groups.items():
         group = parser.add_argument_group(title)
         for name in names.split():
-            settings = dict(OPTIONS[name])
+            settings = {**OPTIONS[name], **(changes or {}).get(name, {})}
+            names_given = [f"--{name}", *filter(None, [settings.pop("short", None)])]
             default = settings["default"]
             if from_checkpoint and name in DESCRIBED:
                 settings.update(default=None, help=settings["help"] + " (default: as the checkpoint says)")
             elif default not in (None, []):
                 shown = " ".join(default) if isinstance(default, list) else default
                 settings["help"] += f" (default: {shown})"
-            group.add_argument(
-                f"--{name}", metavar=None if "choices" in settings else name.upper(), **settings
-            )
+            metavar = None if "choices" in settings else name.upper()
+            group.add_argument(*names_given, metavar=metavar, **settings)
     return parser

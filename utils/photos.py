@@ -7,7 +7,7 @@ from utils.errors import UserError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-def find_photos(inputs):
+def find_photos(inputs, option="--img_dir"):
     """Paths of all photos in `inputs`, files and folders in any mix: sorted, each once.
 
     Of a folder the files with one of SUFFIXES, in any case, are taken; a file that
@@ -25,7 +25,7 @@ def find_photos(inputs):
         elif path.exists():
             found.add(str(path))
         else:
-            raise UserError(f"no file or folder {given}; name photos or folders with --img_dir")
+            raise UserError(f"no file or folder {given}; name photos or folders with {option}")
     if not found:
         raise UserError(f"no photo ({' '.join(SUFFIXES)}) in {' '.join(map(str, inputs))}")
     return sorted(found)

@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 import predict
 import train
 import val
+from utils import predictions
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError, run_script
 from utils.scoring import score_batch
@@ -493,7 +494,9 @@ def test_normalization_is_the_checkpoint_s(shapes):  # fault 36
 
 def test_predict_holds_few_photos_at_a_time(shapes, monkeypatch):  # fault 31
     read = []
-    monkeypatch.setattr(predict, "read_photo", lambda path: read.append(path) or Image.new("RGB", (32, 32)))
+    monkeypatch.setattr(
+        predictions, "read_photo", lambda path: read.append(path) or Image.new("RGB", (32, 32))
+    )
     description = {"img_size": 32, "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
     photos = [str(number) for number in range(1000)]
     results = predict.predict(Watched(), description, photos, batch_size=4, num_workers=2)
