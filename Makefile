@@ -6,13 +6,17 @@ VENV ?= .venv
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-deploy test-all lint clean
 
 demo: $(VENV)/installed
 	bash utils/demo.sh $(RUN)
 
 test: $(VENV)/installed-dev
 	$(RUN) -m pytest -m "not slow"
+
+test-deploy: $(VENV)/installed-dev
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
+	$(RUN) -m pytest -m "not slow" tests/scripts/test_export_infer.py tests/utils/test_engines.py
 
 test-all: $(VENV)/installed-dev
 	$(RUN) -m pytest

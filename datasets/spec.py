@@ -110,11 +110,15 @@ def load_spec(dataset, data_dir=None):
     return _override(Spec(dataset, (), None, None), home / CLASSES_FILE), places[1]
 
 
+def _is_name(value):
+    return isinstance(value, str) and value.isprintable()
+
+
 def _override(spec, path):
     given = read_json(path)
     classes = given.get("classes") if isinstance(given, dict) else None
-    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
-        raise UserError(f"{path}: 'classes' must be a list of names")
+    if not isinstance(classes, list) or not classes or not all(map(_is_name, classes)):
+        raise UserError(f"{path}: 'classes' must be a list of names (of characters that can be printed)")
     files = [given.get("train"), given.get("test")]
     if not all(name is None or isinstance(name, str) for name in files):
         raise UserError(f"{path}: 'train' and 'test' must be names of label files, or null")

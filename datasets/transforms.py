@@ -27,10 +27,9 @@ def read_photo(path, box=None):
     try:
         with Image.open(path, formats=FORMATS) as image:
             image = _to_rgb(image)
-    except OSError as error:
-        raise UserError(f"cannot read photo {path}: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, AssertionError, *BOMBS) as error:  # what Pillow raises for broken files
-        raise UserError(f"cannot read photo {path}: {error or 'it is damaged'}") from None
+    except (OSError, ValueError, SyntaxError, AssertionError, *BOMBS) as error:  # Pillow's, for broken files
+        reason = getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
+        raise UserError(f"cannot read photo {path}: {reason}") from None
     return image if box is None else _crop(image, box, path)
 
 

@@ -20,11 +20,10 @@ from models.csra import TEMPERATURES
 from models.loading import load_strict
 from models.vit import PATCH
 from utils.errors import UserError
-from utils.options import OPTIONS
+from utils.options import LARGEST, OPTIONS
 from utils.weights import read_weights, write_weights
 
 FORMAT = 1
-LARGEST = 4096  # px; the position embedding of a ViT grows with the square
 
 
 def save_checkpoint(path, model, description):
@@ -115,10 +114,11 @@ def git_revision():
 def _is_complete(description):
     """Whether everything that val, predict and export rely on is there, of its kind and within bounds."""
     classes, normalization = description["classes"], description["normalization"]
-    texts = [description["model"], description["dataset"], description["data_dir"] or "", *classes]
+    places = [description["dataset"], description["data_dir"] or ""]
     numbers = [*normalization["mean"], *normalization["std"], description["lam"]]
     return (
-        all(type(text) is str and text.isprintable() for text in texts)
+        all(type(name) is str and name.isprintable() for name in [description["model"], *classes])
+        and all(type(place) is str for place in places)
         and all(type(number) in (int, float) and math.isfinite(number) for number in numbers)
         and type(classes) is list
         and type(description["num_cls"]) is int

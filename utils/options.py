@@ -85,6 +85,8 @@ def table(text):
     return text
 
 
+LARGEST = 4096  # side of photos in pixels; the position embedding of a ViT grows with its square
+
 OPTIONS = {
     # model
     "model": dict(default="resnet101", type=trunk, help="trunk: resnet18, 34, 50, 101 or 152, vit_b16 or "
@@ -101,7 +103,7 @@ OPTIONS = {
     "train_aug": dict(default=None, nargs="*", type=augmentation, help="augmentations in training, of "
                       + " ".join(AUGMENTATIONS) + " (voc07: randomflip resizedcrop)"),
     "test_aug": dict(default=[], nargs="*", type=augmentation, help="the same at evaluation (default: none)"),
-    "img_size": dict(default=448, type=whole(32), help="side of the square photos are squashed to, pixels"),
+    "img_size": dict(default=448, type=whole(32, LARGEST), help="side of the square photos become, pixels"),
     "batch_size": dict(default=16, type=whole(1), help="photos a step"),
     "num_workers": dict(default=min(8, os.cpu_count() or 1), type=whole(0), help="threads that read photos"),
     "img_dir": dict(default=["images/"], nargs="+", help="photos and folders of photos"),
@@ -123,7 +125,7 @@ OPTIONS = {
     "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
     "out": dict(default=None, type=table, help="also write all scores to this file, .json or .csv"),
     # export
-    "model_path": dict(default=None, required=True, help="the checkpoint, .pdparams"),
+    "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
     "format": dict(default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,
                  help="8-bit integers, calibrated on --calib; needs --format openvino"),
