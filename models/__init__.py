@@ -64,9 +64,13 @@ def normalization_of(model, spec):
 def normalize(photos, mean, std):
     """What the trunk sees: uint8 (B, S, S, 3) in 0..255 -> float32 (B, 3, S, S).
 
-    Pixels are divided by 255, then (pixel - mean) / std with three numbers each.
-    It runs on the device, so that only bytes travel there.
+    Pixels are divided by 255, then (pixel - mean) / std with three numbers each; what
+    would change nothing, as with VOC's 0 and 1, is left out. It runs on the device, so
+    that only bytes travel there.
     """
     x = paddle.to_tensor(photos).astype("float32") / 255
-    x = (x - paddle.to_tensor(mean, dtype="float32")) / paddle.to_tensor(std, dtype="float32")
+    if any(mean):
+        x = x - paddle.to_tensor(mean, dtype="float32")
+    if any(value != 1 for value in std):
+        x = x / paddle.to_tensor(std, dtype="float32")
     return x.transpose([0, 3, 1, 2])
