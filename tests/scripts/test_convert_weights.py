@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 import pytest
 
+from datasets.spec import SPECS
 from models import build_model
 
 REPO = Path(__file__).resolve().parents[2]
@@ -79,6 +80,20 @@ def test_predict_with_a_file_of_the_original(run, original, make_photo, tmp_path
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
     assert first == second
     assert np.ptp([list(entry["scores"].values()) for entry in first]) > 0
+
+
+def test_val_with_a_file_of_the_original(run, original, make_photo, tmp_path):
+    targets = [[int(c in (i, 5)) for c in range(20)] for i in range(3)]
+    records = [
+        {"img_path": make_photo(f"{i}.png", seed=i), "target": target} for i, target in enumerate(targets)
+    ]
+    (tmp_path / "test.json").write_text(json.dumps(records))
+    about = {"classes": SPECS["voc07"].classes, "test": "test.json"}
+    (tmp_path / "classes.json").write_text(json.dumps(about))
+    done = run("val.py", "--load_from", original, *TOLD[:-1], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 photos" in done.stdout
+    assert "mAP: " in done.stdout
 
 
 MISTAKES = [
