@@ -36,7 +36,11 @@ def load_strict(layer, tensors, source):
             f"{source} does not fit the model: {'; '.join(filter(None, problems))}; is it another --model?"
         )
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite, and is told
-        broken = [name for name, value in tensors.items() if not np.isfinite(value.astype("float32")).all()]
+        broken = [
+            name
+            for name, value in tensors.items()
+            if not np.isfinite(value.astype("float32", copy=False)).all()
+        ]
     if broken:
         raise UserError(f"{source} has values that are {_listed('not finite', broken)}")
     for name, value in own.items():

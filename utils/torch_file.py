@@ -165,6 +165,7 @@ class _TorchUnpickler(SafeUnpickler):
         self.storages = {}  # key -> _Storage
 
     def persistent_load(self, pid):
+        """The _Storage that ("storage", class, key, place, length) names."""
         check_arguments(pid)
         kind, numpy_kind, key, _, size, *view = pid
         if kind != "storage" or numpy_kind not in STORAGES.values() or any(view):
