@@ -1,15 +1,17 @@
 """Name what is in photos.
 
-python predict.py --load_from checkpoint/resnet101/best.pdparams --img_dir utils/demo_images
+With the weights that ship with the project (the 20 VOC classes):  python predict.py --img_dir PHOTOS
+With one's own:  python predict.py --load_from checkpoint/resnet101/best.pdparams --img_dir utils/demo_images
 """
 
+import os
 import sys
 from pathlib import Path
 
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint import SHIPPED, load_checkpoint
 from utils.device import choose_device
 from utils.errors import UserError, run_script
-from utils.options import make_parser
+from utils.options import OPTIONS, make_parser
 from utils.photos import find_photos
 from utils.predictions import labels_of, score_photos, write_predictions
 from utils.scoring import score_batch
@@ -19,6 +21,11 @@ def parse_args(argv=None):
     parser = make_parser(
         __doc__,
         from_checkpoint=True,
+        changes={
+            "load_from": dict(
+                required=False, help=f"{OPTIONS['load_from']['help']} (default: {SHIPPED.name})"
+            )
+        },
         model="load_from model num_heads lam",
         data="img_dir dataset num_cls img_size batch_size num_workers",
         run="threshold out device",
@@ -29,10 +36,15 @@ def parse_args(argv=None):
 def main(args):
     photos = find_photos(args.img_dir)
     choose_device(args.device)
+    load_from = args.load_from or os.path.relpath(SHIPPED)
     model, description = load_checkpoint(
-        args.load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
+        load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
-    print(f"Loading weights from {args.load_from}")
+    print(f"Loading weights from {load_from}")
+    if not args.load_from:
+        print(
+            f"no --load_from: these weights ship with the project; what they know: {SHIPPED.parent.name}/README.md"
+        )
     predictions = []
     for path, scores in predict(model, description, photos, args.batch_size, args.num_workers):
         if isinstance(scores, UserError):

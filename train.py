@@ -2,7 +2,7 @@
 
 VOC 2007 as in the paper, on one GPU:   python train.py --num_heads 1 --lam 0.1
 Without residual attention (baseline):  python train.py --lam 0
-Own classes, no download:               python train.py --dataset DIR --pretrained none
+Own classes, on a CPU in minutes:       python train.py --dataset DIR --model efficientnet_lite0 --freeze_backbone
 
 The run goes to SAVE_DIR/MODEL: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams.
 """
@@ -10,6 +10,7 @@ The run goes to SAVE_DIR/MODEL: log.jsonl, epoch_N.pdparams, last.pdparams, best
 from functools import partial
 from pathlib import Path
 
+from datasets.features import FeatureLoader
 from datasets.loader import Loader
 from datasets.records import read_split
 from datasets.spec import load_spec
@@ -18,20 +19,26 @@ from utils.checkpoint import versions
 from utils.device import choose_device
 from utils.errors import UserError, run_script
 from utils.evaluation.report import figure_lines, named_figures
+from utils.features import cached_features
 from utils.options import make_parser
+from utils.resume import resume, save_state
 from utils.run_folder import RunFolder
 from utils.schedule import learning_rate
 from utils.scoring import evaluate_split
 from utils.training import make_optimizer, train_epoch
 
+RESUME = dict(type=str, nargs=None, const=None, default=None, metavar="auto|FILE",
+              help="go on with the run in SAVE_DIR/MODEL, after its newest whole epoch or from an epoch_N.pdparams")  # fmt: skip
+
 
 def parse_args(argv=None):
     return make_parser(
         __doc__,
-        model="model num_heads lam pretrained save_dir",
+        model="model num_heads lam pretrained freeze_backbone save_dir",
         data="dataset data_dir num_cls train_aug test_aug img_size batch_size num_workers",
         optimizer="lr poly_decay momentum w_d warmup_epoch total_epoch step_size",
-        run="tranval print_freq keep threshold seed device",
+        run="tranval print_freq keep resume threshold seed device",
+        changes={"resume": RESUME},
     ).parse_args(argv)
 
 
@@ -41,53 +48,82 @@ def main(args):
         raise UserError(
             f"--num_cls {args.num_cls}, but {spec.name} has {len(spec.classes)} classes; leave it out"
         )
-    train_loader, test_loader = make_loaders(args, spec, folder)
-    choose_device(args.device, args.seed)
+    augmentations = training_augmentations(args, spec)
+    train_records = read_split(spec, folder, "train")
+    test_records = read_split(spec, folder, "test") if args.tranval else None
+    device = choose_device(args.device, args.seed)
     model = build_model(
         args.model, len(spec.classes), args.num_heads, args.lam, args.pretrained, args.img_size
     )
-    optimizer = make_optimizer(model, args.momentum, args.w_d)
-
-    run = RunFolder(Path(args.save_dir) / args.model, args.keep)
-    run.log({"options": vars(args), "versions": versions(), "photos": len(train_loader.records)})
     normalization = normalization_of(model, spec)
-    description = describe(args, spec, folder, normalization)
-    for epoch in range(1, args.total_epoch + 1):
-        figures = train_epoch(
-            model,
-            train_loader,
-            optimizer,
-            rates(args, spec, len(train_loader), epoch),
-            normalization,
-            epoch,
-            args.print_freq,
+
+    run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume)
+    if args.freeze_backbone:
+        model.backbone.eval()
+        trained, inputs = model.classifier, None  # the heads, on feature maps
+        loaders = feature_loaders(
+            args, model, normalization, train_records, test_records, augmentations, device
         )
+    else:
+        trained, inputs = model, normalization
+        loaders = photo_loaders(args, train_records, test_records, augmentations)
+    train_loader, test_loader = loaders
+    optimizer = make_optimizer(trained, args.momentum, args.w_d)
+    description = describe(args, spec, folder, normalization)
+    done = resume(args.resume, run, model, trained, optimizer, description) if args.resume else 0
+    run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
+    for epoch in range(done + 1, args.total_epoch + 1):
+        rate = rates(args, spec, len(train_loader), epoch)
+        figures = train_epoch(trained, train_loader, optimizer, rate, inputs, epoch, args.print_freq)
         print(epoch_line(epoch, figures))
         metrics = None
         if test_loader:
             print(f"Test on Epoch {epoch}")
-            _, test_figures = evaluate_split(model, test_loader, normalization, spec, args.threshold)
+            _, test_figures = evaluate_split(trained, test_loader, inputs, spec, args.threshold)
             print("\n".join(figure_lines(test_figures, spec.classes)))
             metrics = named_figures(test_figures, spec.classes)
-        run.save(
-            epoch, model, {**description, "epoch": epoch, "metrics": metrics}, metrics and metrics["mAP"]
-        )
         run.log({"epoch": epoch, **figures, "metrics": metrics})
+        whole = {**description, "epoch": epoch, "metrics": metrics}
+        run.save(epoch, model, whole, metrics and metrics["mAP"], partial(save_state, trained, optimizer))
     print("\n".join(summary(run)))
 
 
-def make_loaders(args, spec, folder):
-    """Loaders of the training split and, with --tranval, of the evaluation split (else None)."""
-    train_aug = spec.train_aug if args.train_aug is None else args.train_aug
+def training_augmentations(args, spec):
+    """Augmentations in training; with a frozen trunk those that feature maps allow. UserError for others."""
+    given = spec.train_aug if args.train_aug is None else args.train_aug
+    if not args.freeze_backbone:
+        return given
+    beyond = [*(name for name in args.train_aug or () if name != "randomflip"), *args.test_aug]
+    if beyond:
+        raise UserError(f"--freeze_backbone sees each photo once: no {beyond[0]}; give randomflip or nothing")
+    return [name for name in given if name == "randomflip"]
+
+
+def photo_loaders(args, train_records, test_records, augmentations):
+    """Loaders of the training split and of the evaluation split (None without its records)."""
     common = {"seed": args.seed, "num_workers": args.num_workers}
-    train = Loader(
-        read_split(spec, folder, "train"), args.img_size, args.batch_size, train_aug, shuffle=True, **common
-    )
-    if not args.tranval:
+    train = Loader(train_records, args.img_size, args.batch_size, augmentations, shuffle=True, **common)
+    if test_records is None:
         return train, None
-    return train, Loader(
-        read_split(spec, folder, "test"), args.img_size, args.batch_size, args.test_aug, **common
-    )
+    return train, Loader(test_records, args.img_size, args.batch_size, args.test_aug, **common)
+
+
+def feature_loaders(args, model, normalization, train_records, test_records, augmentations, device):
+    """The same of feature maps, from the cache in SAVE_DIR/features."""
+
+    def maps(records, *views):
+        folder = Path(args.save_dir) / "features"
+        gpu = device == "gpu"
+        return cached_features(
+            model.backbone, normalization, records, args.img_size, folder, views, gpu, args.num_workers
+        )
+
+    common = {"batch_size": args.batch_size, "seed": args.seed}
+    views = ["plain", "mirrored"] if augmentations else ["plain"]
+    train = FeatureLoader(train_records, *maps(train_records, *views), shuffle=True, **common)
+    return train, FeatureLoader(
+        test_records, *maps(test_records, "plain"), **common
+    ) if test_records else None
 
 
 def rates(args, spec, iterations, epoch):

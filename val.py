@@ -1,6 +1,7 @@
 """Evaluate a checkpoint: mAP, and precision, recall and F1 per class (CP ...) and over all labels (OP ...).
 
 python val.py --load_from checkpoint/resnet101/best.pdparams --out results
+Attention for a model trained without (--lam 0), by no training:  python val.py --load_from FILE --test_time_lam 0.2
 """
 
 import io
@@ -11,6 +12,7 @@ import numpy as np
 from datasets.loader import Loader
 from datasets.records import read_split
 from datasets.spec import load_spec
+from models.csra import attend_at_test_time
 from utils.checkpoint import load_checkpoint
 from utils.device import choose_device
 from utils.errors import UserError, run_script
@@ -24,7 +26,7 @@ def parse_args(argv=None):
     parser = make_parser(
         __doc__,
         from_checkpoint=True,
-        model="load_from model num_heads lam",
+        model="load_from model num_heads lam test_time_lam test_time_heads",
         data="dataset data_dir split num_cls test_aug img_size batch_size num_workers",
         run="threshold seed device",
     )
@@ -37,6 +39,7 @@ def main(args):
     model, description = load_checkpoint(
         args.load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
+    said = apply_test_time_attention(args, model, description)
     spec, records = evaluation_split(args, description)
     loader = Loader(
         records,
@@ -47,12 +50,32 @@ def main(args):
         num_workers=args.num_workers,
     )
     size = description["img_size"]
-    print(f"Test on {args.load_from}: {len(records)} photos of {spec.name}, {args.split} split, {size} px")
+    print(
+        f"Test on {args.load_from}: {len(records)} photos of {spec.name}, {args.split} split, {size} px{said}"
+    )
     scores, figures = evaluate_split(model, loader, description["normalization"], spec, args.threshold)
     print("\n".join(figure_lines(figures, spec.classes)))
     if args.out:
         results = {**named_figures(figures, spec.classes), "checkpoint": description, "options": vars(args)}
         write_results(Path(args.out), results, records, scores)
+
+
+def apply_test_time_attention(args, model, description):
+    """Do what --test_time_lam and --test_time_heads ask for; returns what to say of it."""
+    lam, num_heads = args.test_time_lam, args.test_time_heads
+    if lam is None and num_heads is None:
+        return ""
+    if lam is None:
+        raise UserError("--test_time_heads needs --test_time_lam, the weight of the attention")
+    if description["lam"] != 0:
+        raise UserError(
+            f"--test_time_lam is for models trained with lambda 0, {args.load_from} has {description['lam']:g}"
+        )
+    try:
+        model.classifier = attend_at_test_time(model.classifier, lam, num_heads)
+    except ValueError as error:
+        raise UserError(f"--test_time_heads {num_heads}: {error}; leave it out") from None
+    return f", attention at test time: lambda {lam:g}, heads {len(model.classifier.multi_head)}"
 
 
 def evaluation_split(args, description):

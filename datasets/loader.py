@@ -16,7 +16,7 @@ from datasets.transforms import read_photo, transform
 
 @dataclass
 class Batch:
-    """photos (B, S, S, 3) uint8, labels (B, C) int8, indices (B,): rows of the records."""
+    """photos (B, S, S, 3) uint8, or their feature maps; labels (B, C) int8; indices (B,): rows of the records."""
 
     photos: np.ndarray
     labels: np.ndarray
@@ -44,9 +44,7 @@ class Loader:
 
     def epoch(self, epoch=0):
         """Yield the batches of one epoch. Raises UserError for a photo that cannot be read."""
-        order = np.arange(len(self.records))
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+        order = epoch_order(len(self.records), self.shuffle, self.seed, epoch)
         photos = ordered_map(
             lambda index: self._photo(index, epoch), order, self.num_workers, ahead=2 * self.batch_size
         )
@@ -57,8 +55,19 @@ class Loader:
 
     def _photo(self, index, epoch):
         image = read_photo(self.records.paths[index], self.records.boxes[index])
-        rng = np.random.default_rng((self.seed, epoch, index)) if self.augmentations else None
+        rng = photo_rng(self.seed, epoch, index) if self.augmentations else None
         return transform(image, self.img_size, self.augmentations, rng)
+
+
+def epoch_order(count, shuffle, seed, epoch):
+    """Rows in the order in which an epoch takes them, (count,)."""
+    rows = np.arange(count)
+    return np.random.default_rng((seed, epoch)).permutation(rows) if shuffle else rows
+
+
+def photo_rng(seed, epoch, index):
+    """What an epoch draws for one photo, whoever asks and when."""
+    return np.random.default_rng((seed, epoch, index))
 
 
 def ordered_map(function, items, num_workers, ahead):

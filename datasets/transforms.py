@@ -40,7 +40,7 @@ def transform(image, size, augmentations=(), rng=None):
     transform. With names of AUGMENTATIONS: drawn from `rng`, a NumPy generator,
     in the reference's order flip, colour, crop.
     """
-    if "randomflip" in augmentations and rng.random() < 0.5:
+    if "randomflip" in augmentations and draw_flip(rng):
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if "colorjitter" in augmentations:
         image = _color_jitter(image, rng)
@@ -48,6 +48,11 @@ def transform(image, size, augmentations=(), rng=None):
     if box:
         image = image.crop(box)  # as the reference; resize(box=...) would blend in what lies outside
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))  # (S, S, 3)
+
+
+def draw_flip(rng):
+    """Whether a photo is mirrored; the first draw for it."""
+    return rng.random() < 0.5
 
 
 def _to_rgb(image):

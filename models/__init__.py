@@ -61,6 +61,17 @@ def normalization_of(model, spec):
     return own or {"mean": list(spec.mean), "std": list(spec.std)}
 
 
+def model_input(batch, normalization):
+    """What a model takes: photos (B, S, S, 3) uint8 normalised, see normalize.
+
+    With `normalization` None the batch is a trunk's feature maps (B, D, h, w), for heads
+    alone; they are taken as float32.
+    """
+    if normalization is None:
+        return paddle.to_tensor(batch).astype("float32")
+    return normalize(batch, **normalization)
+
+
 def normalize(photos, mean, std):
     """What the trunk sees: uint8 (B, S, S, 3) in 0..255 -> float32 (B, 3, S, S).
 

@@ -81,3 +81,37 @@ class MHA(nn.Layer):
 
     def forward(self, x):
         return sum(head(x) for head in self.multi_head)  # (B, C)
+
+
+class SharedMHA(MHA):
+    """Residual attention at test time: heads of one trained weight, differing in temperature, averaged.
+
+    The paper's "four lines" (section 3.2): attention for a linear classifier, by no
+    training. head is the CSRA head with that weight, trained with lam = 0. The average,
+    unlike MHA's sum, leaves the logits their scale.
+    """
+
+    def __init__(self, num_heads, lam, head):
+        convolution = head.head
+        num_classes, input_dim = convolution.weight.shape[:2]
+        super().__init__(num_heads, lam, input_dim, num_classes)
+        for own in self.multi_head:
+            own.head = convolution
+
+    def forward(self, x):
+        return super().forward(x) / len(self.multi_head)  # (B, C)
+
+
+def attend_at_test_time(heads, lam, num_heads=None):
+    """Give an MHA that was trained with lam = 0 attention of weight `lam`, without training.
+
+    num_heads: how many temperatures a single trained head gets (default 1); several
+    trained heads keep their own (ValueError for another number). Returns the heads to use.
+    """
+    if len(heads.multi_head) == 1:
+        return SharedMHA(num_heads or 1, lam, heads.multi_head[0])
+    if num_heads not in (None, len(heads.multi_head)):
+        raise ValueError(f"{len(heads.multi_head)} trained heads cannot become {num_heads}")
+    for head in heads.multi_head:
+        head.lam = lam
+    return heads

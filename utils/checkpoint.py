@@ -24,11 +24,18 @@ from utils.options import LARGEST, OPTIONS
 from utils.weights import read_weights, write_weights
 
 FORMAT = 1
+SHIPPED = Path(__file__).parents[1] / "data/weights/efficientnet_lite2_csra_voc12.pdparams"  # see the README there
 
 
-def save_checkpoint(path, model, description):
-    """Write the weights of `model` and their description (a dict of plain values), whole or not at all."""
-    tensors = {name: value.numpy() for name, value in model.state_dict().items()}
+def save_checkpoint(path, model, description, dtype="float32"):
+    """Write the weights of `model` and their description (a dict of plain values), whole or not at all.
+
+    dtype "float16" halves the file; UserError where a weight is beyond it.
+    """
+    with np.errstate(over="ignore"):  # told below
+        tensors = {name: value.numpy().astype(dtype) for name, value in model.state_dict().items()}
+    if dtype != "float32" and not all(np.isfinite(value).all() for value in tensors.values()):
+        raise UserError(f"{path} cannot be written in {dtype}: some weights are too large for it")
     write_weights(path, tensors, {"format": FORMAT, **description, "versions": versions()})
 
 

@@ -22,12 +22,12 @@ from utils.options import make_parser  # noqa: E402
 from utils.scoring import score_batch  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
 
-TOLERANCE = 1e-6  # of scores; equal weights in one layout give equal scores
+TOLERANCE = {"float32": 1e-6, "float16": 0.02}  # of scores; equal weights in one layout give equal scores
 
 
 def parse_args(argv=None):
     parser = make_parser(
-        __doc__, from_checkpoint=True, model="model num_heads lam num_cls", data="dataset img_size"
+        __doc__, from_checkpoint=True, model="model num_heads lam num_cls float16", data="dataset img_size"
     )
     parser.add_argument("source", metavar="IN", help="the weights to convert: a model with CSRA heads")
     parser.add_argument("target", metavar="OUT", help="FILE.pdparams, FILE.safetensors or FILE.pth")
@@ -41,33 +41,34 @@ def main(args):
         raise UserError(f"IN and OUT are the same file, {args.source}; give OUT another name")
     told = (args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset)
     model, description = load_checkpoint(args.source, *told)  # checks all names and shapes
-    save_checkpoint(Path(args.target), model, description)
-    compare_weights(model, args.target)
+    dtype = "float16" if args.float16 else "float32"
+    save_checkpoint(Path(args.target), model, description, dtype)
+    compare_weights(model, args.target, dtype)
     print(
         f"wrote {args.target}: {len(model.state_dict())} tensors of {description['model']}, read back equal"
     )
     if args.verify:
         names = ("model", "num_heads", "lam", "num_cls", "img_size", "dataset")
         other, _ = load_checkpoint(args.target, **{name: description[name] for name in names})
-        difference = compare_scores(model, other, description)
+        difference = compare_scores(model, other, description, TOLERANCE[dtype])
         print(f"scores of 2 random pictures differ by {difference:.1e} at most")
 
 
-def compare_weights(model, path):
-    """Raise RuntimeError unless the file holds exactly the parameters of the model."""
+def compare_weights(model, path, dtype="float32"):
+    """Raise RuntimeError unless the file holds exactly the parameters of the model, rounded to `dtype`."""
     tensors = read_weights(path).tensors
     for name, value in model.state_dict().items():
-        if name not in tensors or not np.array_equal(value.numpy(), tensors[name]):
+        if name not in tensors or not np.array_equal(value.numpy().astype(dtype), tensors[name]):
             raise RuntimeError(f"{path} was written, but {name} reads back differently")
 
 
-def compare_scores(model, other, description):
-    """The largest difference between the scores of two models; RuntimeError above TOLERANCE."""
+def compare_scores(model, other, description, tolerance):
+    """The largest difference between the scores of two models; RuntimeError above `tolerance`."""
     size = description["img_size"]
     photos = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype="uint8")
     scores = [score_batch(net, photos, description["normalization"]) for net in (model, other)]
     difference = float(np.abs(scores[0] - scores[1]).max())
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise RuntimeError(f"the scores of both files differ by {difference}")
     return difference
 

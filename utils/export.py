@@ -53,11 +53,14 @@ def export_paddle(model, description, folder):
 
     What Paddle at hand writes: model.json (3.x) or model.pdmodel (2.6), and model.pdiparams.
     """
-    size = description["img_size"]
-    deployed = Deployed(model, **description["normalization"])
-    deployed.eval()
+    return save_paddle(Deployed(model, **description["normalization"]), description["img_size"], folder)
+
+
+def save_paddle(layer, size, folder):
+    """Write a layer that takes photos (B, size, size, 3) uint8 as Paddle's two files; see export_paddle."""
+    layer.eval()
     photos = paddle.static.InputSpec([None, size, size, 3], "uint8", "photos")
-    static = paddle.jit.to_static(deployed, input_spec=[photos], full_graph=True)
+    static = paddle.jit.to_static(layer, input_spec=[photos], full_graph=True)
     paddle.jit.save(static, str(folder / "model"))
     (folder / "model.pdiparams.info").unlink(missing_ok=True)  # only for fine-tuning
     graph = next(path for path in (folder / "model.json", folder / "model.pdmodel") if path.exists())

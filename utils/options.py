@@ -93,9 +93,16 @@ OPTIONS = {
                   "vit_l16, efficientnet_lite0, 1 or 2"),
     "num_heads": dict(default=1, type=whole(1), help="heads H: 1, 2, 4, 6 or 8"),
     "lam": dict(default=0.1, type=number(0), help="weight of the attention; 0 is plain average pooling"),
+    "test_time_lam": dict(default=None, type=number(0), help="attention of this weight for a model trained "
+                          "with lambda 0, without training"),
+    "test_time_heads": dict(default=None, type=whole(1), help="with --test_time_lam: temperatures that the one "
+                            "trained head gets, 1, 2, 4, 6 or 8"),
     "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
     "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
+    "freeze_backbone": dict(default=False, type=boolean, nargs="?", const=True,
+                            help="train the heads alone: the trunk runs once per photo, minutes on a CPU"),
     "load_from": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
+    "float16": dict(default=False, type=boolean, nargs="?", const=True, help="write halves: half the size"),
     # data
     "dataset": dict(default="voc07", help="voc07, coco, wider, or a folder with classes.json"),
     "data_dir": dict(default=None, help="folder of the label files (default: data/DATASET)"),
@@ -172,6 +179,7 @@ def make_parser(doc, from_checkpoint=False, changes=None, **groups):
             elif default not in (None, []):
                 shown = " ".join(default) if isinstance(default, list) else default
                 settings["help"] += f" (default: {shown})"
-            metavar = None if "choices" in settings else name.upper()
-            group.add_argument(*names_given, metavar=metavar, **settings)
+            if "choices" not in settings:
+                settings.setdefault("metavar", name.upper())
+            group.add_argument(*names_given, **settings)
     return parser

@@ -1,4 +1,7 @@
-"""The folder of one training run: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams."""
+"""The folder of one training run: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams.
+
+epoch_N.pdopt, of the newest two epochs, is what utils/resume.py needs besides.
+"""
 
 import json
 import os
@@ -8,19 +11,25 @@ from pathlib import Path
 
 from utils.checkpoint import save_checkpoint
 from utils.errors import UserError
-from utils.files import atomic_path
+from utils.files import atomic_path, write_text
+from utils.weights import STATE
+
+STATES = 2  # how many .pdopt are kept
 
 
 class RunFolder:
-    """Opens SAVE_DIR/MODEL for a new run; a run that lies there already is moved to MODEL.1, .2, ..."""
+    """Opens SAVE_DIR/MODEL for a new run; a run that lies there already is moved to MODEL.1, .2, ...
 
-    def __init__(self, folder, keep=None):
+    With `resume` it stays where it is, and go_on() continues it.
+    """
+
+    def __init__(self, folder, keep=None, resume=False):
         self.folder = Path(folder)
         self.keep = keep
         self.best = None  # (epoch, mAP)
         self.last = None
         with self._writing():
-            if (self.folder / "log.jsonl").exists():
+            if (self.folder / "log.jsonl").exists() and not resume:
                 self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -31,14 +40,34 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def save(self, epoch, model, description, mAP=None):
-        """Write epoch_N.pdparams; make it `last`, and `best` when its mAP is the highest so far."""
+    def go_on(self, epoch, best):
+        """Continue after `epoch`, whose line becomes the last of the log; best: (epoch, mAP) so far, or None."""
+        self.best = best and tuple(best)
+        with self._writing():
+            log = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = [
+                line for line in log if line.endswith("\n") and json.loads(line).get("epoch", 0) <= epoch
+            ]
+            write_text(self.folder / "log.jsonl", "".join(lines))
+            for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed
+                leftover.unlink()
+
+    def save(self, epoch, model, description, mAP=None, save_state=None):
+        """Write epoch_N.pdparams; make it `last`, and `best` when its mAP is the highest so far.
+
+        save_state(path, about) writes what resuming needs, before the checkpoint: a
+        checkpoint that is there can be continued.
+        """
         path = self._path(epoch)
-        save_checkpoint(path, model, description)
+        is_best = mAP is not None and (self.best is None or mAP > self.best[1])
         self.last = (epoch, mAP)
+        self.best = self.last if is_best else self.best
+        if save_state:
+            save_state(path.with_suffix(STATE), {"epoch": epoch, "best": self.best})
+            self._path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
+        save_checkpoint(path, model, description)
         _copy(path, self.folder / "last.pdparams")
-        if mAP is not None and (self.best is None or mAP > self.best[1]):
-            self.best = (epoch, mAP)
+        if is_best:
             _copy(path, self.folder / "best.pdparams")
         if self.keep and epoch > self.keep:
             self._path(epoch - self.keep).unlink(missing_ok=True)

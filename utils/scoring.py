@@ -5,15 +5,18 @@ import paddle
 import paddle.nn.functional as F
 from tqdm import tqdm
 
-from models import normalize
+from models import model_input
 from utils.errors import UserError
 from utils.evaluation.metrics import evaluate
 
 
 @paddle.no_grad()
 def score_batch(model, photos, normalization):
-    """Probabilities of a batch: uint8 (B, S, S, 3) -> float32 (B, C) in 0..1. The model is in eval mode."""
-    return F.sigmoid(model(normalize(photos, **normalization))).numpy()
+    """Probabilities of a batch: uint8 (B, S, S, 3) -> float32 (B, C) in 0..1. The model is in eval mode.
+
+    Heads alone take feature maps (B, D, h, w) and `normalization` None.
+    """
+    return F.sigmoid(model(model_input(photos, normalization))).numpy()
 
 
 def score_split(model, loader, normalization):

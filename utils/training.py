@@ -7,18 +7,24 @@ import paddle
 import paddle.nn.functional as F
 from tqdm import tqdm
 
-from models import normalize
+from models import model_input
 from utils.errors import UserError
 
 HEAD_LR = 10  # the heads learn this many times faster than the trunk
 
 
 def make_optimizer(model, momentum, weight_decay):
-    """SGD with momentum; weight decay on all parameters, batch norm and heads included, as the reference."""
+    """SGD with momentum; weight decay on all parameters, batch norm and heads included, as the reference.
+
+    model: trunk and heads, or heads alone.
+    """
+    backbone = getattr(model, "backbone", None)
+    heads = model.classifier if backbone else model
     groups = [
-        {"params": model.backbone.parameters(), "learning_rate": 1.0},  # in Paddle a factor, not a rate
-        {"params": model.classifier.parameters(), "learning_rate": float(HEAD_LR)},
-    ]
+        {"params": heads.parameters(), "learning_rate": float(HEAD_LR)}
+    ]  # in Paddle a factor, not a rate
+    if backbone:
+        groups.insert(0, {"params": backbone.parameters(), "learning_rate": 1.0})
     return paddle.optimizer.Momentum(
         learning_rate=0.0, momentum=momentum, parameters=groups, weight_decay=weight_decay
     )
@@ -38,7 +44,7 @@ def train_epoch(model, loader, optimizer, rate, normalization, epoch, print_freq
     for iteration, batch in enumerate(bar):
         wait = time.perf_counter() - end
         optimizer.set_lr(rate(iteration))
-        loss = train_step(model, optimizer, normalize(batch.photos, **normalization), batch.labels)
+        loss = train_step(model, optimizer, model_input(batch.photos, normalization), batch.labels)
         if not math.isfinite(loss):
             photos = ", ".join(loader.records.paths[i] for i in batch.indices)
             raise UserError(

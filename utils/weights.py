@@ -24,6 +24,7 @@ from utils.torch_file import is_torch_file, read_torch
 ENTRY = "csra"  # the name of the description in a .pdparams and in the metadata of a .safetensors
 CRC = "crc32"  # the name of the checksum in a description
 CONTAINERS = ("state_dict", "model", "model_ema")  # under which training scripts save the weights
+STATE = ".pdopt"  # the suffix of what resuming needs beside a checkpoint
 MOST_SHARING = 8  # how many times the file's size its tensors may take, unfolded: some are tied
 UNUSED = ("backbone.fc.", "backbone.head.")  # 1000-way classifiers of trunks
 
@@ -43,6 +44,8 @@ def read_weights(path):
     Raises UserError when the file is missing, damaged, holds something else than
     tensors, numbers and text, or needs the package safetensors, which is absent.
     """
+    if Path(path).suffix == STATE:
+        raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
     arrays, text, pytorch = read_arrays(path)
     tensors, left_out, counters = {}, [], 0
     for name, value in arrays.items():
@@ -70,8 +73,6 @@ def read_arrays(path):
             start = file.read(262)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if Path(path).suffix == ".pdopt":
-        raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
     if start[257:] == b"ustar":
         raise UserError(f"{path} is in PyTorch's oldest format, a tar file; load and save it once with torch")
     is_safetensors = start[6:9] == b"\0\0{"  # the header's length, eight bytes, and the header, JSON
@@ -103,6 +104,21 @@ def write_weights(path, tensors, description):
     text = describe(tensors, description)
     with atomic_path(path) as temporary:
         save(str(temporary), tensors, text)
+
+
+def write_state(path, tensors, about):
+    """Write what resuming needs (name -> array) and `about`, a dict of plain values, whole or not at all."""
+    with atomic_path(path) as temporary:
+        _save_paddle(str(temporary), tensors, describe(tensors, about))
+
+
+def read_state(path):
+    """Return (tensors, about) of write_state. Raises UserError when the file is missing or damaged."""
+    tensors, text, _ = read_arrays(path)
+    about = _read_description(text, tensors, path)
+    if about is None:
+        raise UserError(f"{path} is damaged: it does not say what it is")
+    return tensors, about
 
 
 def describe(tensors, description):

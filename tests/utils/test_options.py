@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import export_model
 import predict
 import train
 import val
@@ -95,7 +96,7 @@ def test_batch_size_and_threshold_are_those_of_training():
 
 
 def test_the_checkpoint_must_be_named(rejected):  # fault 42
-    for parse in (val.parse_args, predict.parse_args):
+    for parse in (val.parse_args, export_model.parse_args):
         assert "--load_from" in rejected([], parse)
 
 

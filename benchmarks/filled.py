@@ -1,0 +1,25 @@
+"""What the benchmarks on the skewed real photos share: which classes count, and bootstrap intervals."""
+
+import numpy as np
+
+from utils.evaluation.metrics import average_precision
+
+ENOUGH = 15  # positives in either split for a class to count
+
+
+def filled_classes(train_labels, test_labels):
+    """Columns of the classes with at least ENOUGH positives in both splits."""
+    counts = np.minimum((train_labels == 1).sum(axis=0), (test_labels == 1).sum(axis=0))
+    return np.flatnonzero(counts >= ENOUGH)
+
+
+def mean_ap(scores, labels, classes):
+    """Mean AP in percent over some classes (columns); one without a positive is left out."""
+    return 100 * float(np.nanmean(average_precision(scores[:, classes], labels[:, classes])))
+
+
+def bootstrap(figure, count, n=1000, seed=0):
+    """95 % interval of figure(rows) over n draws of `count` rows with replacement: (low, high)."""
+    rng = np.random.default_rng(seed)
+    values = [figure(rng.integers(0, count, count)) for _ in range(n)]
+    return tuple(np.percentile(values, [2.5, 97.5]))
