@@ -43,7 +43,7 @@ def main(args):
     print(f"Loading weights from {load_from}")
     if not args.load_from:
         print(
-            f"no --load_from: these weights ship with the project; what they know: {SHIPPED.parent.name}/README.md"
+            "no --load_from: these weights ship with the project; README.md beside them says what they know"
         )
     predictions = []
     for path, scores in predict(model, description, photos, args.batch_size, args.num_workers):

@@ -2,7 +2,7 @@
 
 VOC 2007 as in the paper, on one GPU:   python train.py --num_heads 1 --lam 0.1
 Without residual attention (baseline):  python train.py --lam 0
-Own classes, on a CPU in minutes:       python train.py --dataset DIR --model efficientnet_lite0 --freeze_backbone
+Own classes, on a CPU in minutes:  python train.py --dataset DIR --model efficientnet_lite0 --freeze_backbone
 
 The run goes to SAVE_DIR/MODEL: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams.
 """
@@ -27,8 +27,14 @@ from utils.schedule import learning_rate
 from utils.scoring import evaluate_split
 from utils.training import make_optimizer, train_epoch
 
-RESUME = dict(type=str, nargs=None, const=None, default=None, metavar="auto|FILE",
-              help="go on with the run in SAVE_DIR/MODEL, after its newest whole epoch or from an epoch_N.pdparams")  # fmt: skip
+RESUME = dict(
+    type=str,
+    nargs=None,
+    const=None,
+    default=None,
+    metavar="auto|FILE",
+    help="go on with the run in SAVE_DIR/MODEL: after its newest whole epoch, or from an epoch_N.pdparams",
+)
 
 
 def parse_args(argv=None):

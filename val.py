@@ -1,7 +1,7 @@
 """Evaluate a checkpoint: mAP, and precision, recall and F1 per class (CP ...) and over all labels (OP ...).
 
 python val.py --load_from checkpoint/resnet101/best.pdparams --out results
-Attention for a model trained without (--lam 0), by no training:  python val.py --load_from FILE --test_time_lam 0.2
+With attention for a model trained without (--lam 0):  python val.py --load_from FILE --test_time_lam 0.2
 """
 
 import io
@@ -69,7 +69,7 @@ def apply_test_time_attention(args, model, description):
         raise UserError("--test_time_heads needs --test_time_lam, the weight of the attention")
     if description["lam"] != 0:
         raise UserError(
-            f"--test_time_lam is for models trained with lambda 0, {args.load_from} has {description['lam']:g}"
+            f"--test_time_lam is for models trained with lambda 0; {args.load_from} has {description['lam']}"
         )
     try:
         model.classifier = attend_at_test_time(model.classifier, lam, num_heads)

@@ -1,15 +1,16 @@
-"""What H and lambda do on real photos: heads on a frozen EfficientNet-Lite0, every setting with several seeds.
+"""What H and lambda do on real photos: heads on a frozen EfficientNet-Lite0, several seeds a setting.
 
 python benchmarks/ablation.py LABELS OUT                (train what is not there yet; some hours on two cores)
 python benchmarks/ablation.py LABELS OUT --share 0/2    (one of two processes that share the work)
 python benchmarks/ablation.py LABELS OUT --write docs/results     (ablation.md, ablation.png, ablation.jsonl)
 
-LABELS holds the label files of the photos (utils/prepare/prepare_voc.py). OUT takes the feature
-maps, one JSON line a training and its scores; a second start goes on where the first one ended.
-Heads see photos and their mirror images, SGD with momentum, cosine decay. Stages: "reference"
-(the settings in which the original was measured), "choose" (learning rate and epochs for each H, at
-224 px on a part of the training split), "grid" (H x lambda x seed x size at what was chosen), "baselines" (plain linear
-layer; one head with scaled logits).
+LABELS holds the label files of the photos (utils/prepare/prepare_voc.py). OUT takes the feature maps,
+one JSON line a training, and its scores; a second start goes on where the first one ended. Heads see
+photos and their mirror images; SGD with momentum, cosine decay, batch 64. Stages: "reference" (the settings
+in which the original was measured), "choose" (learning rate and epochs for each H, at 224 px on a part of the
+training split), "grid" (H x lambda x seed x size at what was chosen), "baselines" (a plain linear
+layer; one head with scaled logits). Processes that share the work must all be through with "choose"
+before one begins "grid": give --stages.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import math
 import sys
 import time
 from contextlib import redirect_stdout
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import StringIO
 from pathlib import Path
 from zlib import crc32
@@ -47,8 +48,9 @@ HEADS = (1, 2, 4, 6, 8)
 LAMBDAS = (0, 0.1, 0.2, 0.3, 0.5, 1.0)
 SEEDS = (0, 1, 2)
 BATCH = 64
-CHOICE = ((0.3, 5), (1.0, 5), (0.3, 10), (1.0, 10))  # learning rate and epochs
+CHOICE = ((0.3, 5), (0.1, 10), (0.3, 10), (1.0, 10))  # learning rate and epochs
 REFERENCE = dict(lr=0.3, epochs=10)  # in which the original was measured
+STEEP = 0.5  # a lambda from which on the seed decides much under the original's settings
 ORIGINAL = {  # size -> (H, lambda) -> mAP of the original head, one seed
     224: {(1, 0): 59.1, (1, 0.1): 60.3, (1, 0.3): 60.1, (1, 1.0): 44.0, (2, 0.2): 63.2,
           (4, 0): 60.9, (4, 0.1): 62.1, (4, 0.5): 50.0},
@@ -69,7 +71,7 @@ class Scaled(nn.Layer):
 
 
 def make_head(kind, dim, classes):
-    """kind: ("csra", H, lambda), ("scaled", factor) or ("linear",), average pooling with bias and free norm."""
+    """kind: ("csra", H, lambda), ("scaled", factor), or ("linear",): mean pooling, bias, free norm."""
     if kind[0] == "csra":
         return MHA(kind[1], kind[2], dim, classes)
     if kind[0] == "scaled":
@@ -78,8 +80,13 @@ def make_head(kind, dim, classes):
 
 
 def pooled(records, plain, mirrored):
-    """The same with means over positions, (N, D, 1, 1): all that a head without attention uses of its maps."""
+    """The same with means over positions, (N, D, 1, 1): all that a head without attention uses."""
     return records, plain.mean(axis=(2, 3), keepdims=True), mirrored
+
+
+def cosine(peak, done, steps, iteration):
+    """The rate of a step that falls from `peak` to 0 over `steps`, of which `done` were in earlier epochs."""
+    return peak * (1 + math.cos(math.pi * (done + iteration) / steps)) / 2
 
 
 def train_head(kind, train, test, lr, epochs, seed):
@@ -93,10 +100,7 @@ def train_head(kind, train, test, lr, epochs, seed):
     steps = epochs * len(loader)
     optimizer = make_optimizer(head, momentum=0.9, weight_decay=1e-4)
     for epoch in range(epochs):
-
-        def rate(iteration, done=epoch * len(loader)):
-            return lr / HEAD_LR * (1 + math.cos(math.pi * (done + iteration) / steps)) / 2
-
+        rate = partial(cosine, lr / HEAD_LR, epoch * len(loader), steps)
         with redirect_stdout(StringIO()):
             train_epoch(head, loader, optimizer, rate, None, epoch, len(loader))
     return score_split(head, FeatureLoader(*test[:2], batch_size=BATCH), None)
@@ -134,8 +138,11 @@ def parts_of_train(records):
 def settings(stage, done):
     """The trainings of a stage, as dicts that name them. done: lines of those that are finished."""
     if stage == "reference":
-        kinds = [(size, ("csra", *key)) for size in SIZES for key in ORIGINAL[size]]
-        return [dict(stage=stage, size=size, kind=kind, seed=0, **REFERENCE) for size, kind in kinds]
+        return [
+            dict(stage=stage, size=size, kind=("csra", H, lam), seed=seed, **REFERENCE)
+            for size in SIZES for H, lam in ORIGINAL[size]
+            for seed in (SEEDS if lam >= STEEP else SEEDS[:1])
+        ]  # fmt: skip
     if stage == "choose":
         return [
             dict(stage=stage, size=SIZES[0], kind=("csra", H, lam), seed=0, lr=lr, epochs=epochs)
@@ -193,7 +200,7 @@ def doubled_cached(labels, out, size, part):
 def name_of(setting):
     """One word for a setting, the same in every run."""
     kind = "_".join(map(str, setting["kind"]))
-    return f"{setting['stage']}_{setting['size']}_{kind}_lr{setting['lr']}_e{setting['epochs']}_s{setting['seed']}"
+    return "{stage}_{size}_{word}_lr{lr}_e{epochs}_s{seed}".format(word=kind, **setting)
 
 
 def read_lines(out):

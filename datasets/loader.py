@@ -16,7 +16,7 @@ from datasets.transforms import read_photo, transform
 
 @dataclass
 class Batch:
-    """photos (B, S, S, 3) uint8, or their feature maps; labels (B, C) int8; indices (B,): rows of the records."""
+    """photos (B, S, S, 3) uint8, or feature maps; labels (B, C) int8; indices (B,): rows of the records."""
 
     photos: np.ndarray
     labels: np.ndarray

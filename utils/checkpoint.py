@@ -24,7 +24,9 @@ from utils.options import LARGEST, OPTIONS
 from utils.weights import read_weights, write_weights
 
 FORMAT = 1
-SHIPPED = Path(__file__).parents[1] / "data/weights/efficientnet_lite2_csra_voc12.pdparams"  # see the README there
+SHIPPED = (
+    Path(__file__).parents[1] / "data/weights/efficientnet_lite2_csra_voc12.pdparams"
+)  # see the README there
 
 
 def save_checkpoint(path, model, description, dtype="float32"):

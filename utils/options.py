@@ -95,8 +95,8 @@ OPTIONS = {
     "lam": dict(default=0.1, type=number(0), help="weight of the attention; 0 is plain average pooling"),
     "test_time_lam": dict(default=None, type=number(0), help="attention of this weight for a model trained "
                           "with lambda 0, without training"),
-    "test_time_heads": dict(default=None, type=whole(1), help="with --test_time_lam: temperatures that the one "
-                            "trained head gets, 1, 2, 4, 6 or 8"),
+    "test_time_heads": dict(default=None, type=whole(1), help="with --test_time_lam: temperatures that the "
+                            "one trained head gets, 1, 2, 4, 6 or 8"),
     "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
     "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
     "freeze_backbone": dict(default=False, type=boolean, nargs="?", const=True,

@@ -19,7 +19,7 @@ AGREE = ("model", "num_heads", "lam", "classes", "img_size", "normalization")  #
 
 
 def save_state(model, optimizer, path, about):
-    """Write the optimizer's state (named after the parameters of `model`) and `about`, a dict of plain values."""
+    """Write the optimizer's state, named after the parameters of `model`, and `about`, a plain dict."""
     names = {value.name: name for name, value in model.named_parameters()}
     tensors = {}
     for key, value in optimizer.state_dict().items():

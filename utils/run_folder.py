@@ -41,7 +41,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def go_on(self, epoch, best):
-        """Continue after `epoch`, whose line becomes the last of the log; best: (epoch, mAP) so far, or None."""
+        """Continue after `epoch`: its line becomes the log's last. best: (epoch, mAP) so far, or None."""
         self.best = best and tuple(best)
         with self._writing():
             log = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
