@@ -13,18 +13,24 @@ train() { # train LAMBDA SAVE_DIR
 }
 
 rm -rf $out
-echo "== 1/4 draw pictures"
+echo "== 1/5 draw pictures"
 "$python" utils/prepare/make_shapes.py --out_dir $out
 "$python" utils/prepare/prepare_voc.py --data_path $out/VOCdevkit --classes $out/classes.txt --out_dir $out/labels
-echo "== 2/4 train, with residual attention (lambda 0.1) and without (lambda 0)"
+echo "== 2/5 train, with residual attention (lambda 0.1) and without (lambda 0)"
 train 0.1 $out/csra
 train 0 $out/baseline
-echo "== 3/4 evaluate on pictures not seen in training"
+echo "== 3/5 evaluate on pictures not seen in training"
 for run in csra baseline; do
     "$python" val.py --load_from $out/$run/resnet18/last.pdparams --out $out/$run/results
 done
-echo "== 4/4 predict"
+echo "== 4/5 predict"
 "$python" predict.py --load_from $out/csra/resnet18/last.pdparams --img_dir utils/demo_images
+echo "== 5/5 predict with the weights that ship with the project, on photos that an installed package brings"
+photos=$("$python" -c 'import site, pathlib
+names = ("sklearn/datasets/images/*.jpg", "matplotlib/mpl-data/sample_data/*.jpg")
+print(*(p for d in site.getsitepackages() for n in names for p in pathlib.Path(d).glob(n)), sep="\n")')
+mapfile -t photos <<<"${photos:-utils/demo_images}" # without such a package: the drawn pictures
+"$python" predict.py --img_dir "${photos[@]}"
 "$python" - $out <<'END'
 import json
 import sys

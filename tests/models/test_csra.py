@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.csra import CSRA, MAX, MHA, TEMPERATURES
+from models.csra import CSRA, MAX, MHA, TEMPERATURES, attend_at_test_time
 
 HEADS = sorted(TEMPERATURES)
 LAMS = ("0", "0.1", "0.5", "1")
@@ -21,6 +21,17 @@ def features(*shape, seed=0):
 
 def logits_of(heads, x):
     return heads(paddle.to_tensor(x)).numpy()
+
+
+def formula(head, x, T):
+    """The paper's two terms for the weights of a CSRA head, each (B, C): average pooling and attention."""
+    weight = head.head.weight.numpy()[:, :, 0, 0].astype("float64")  # (C, D)
+    weight /= np.sqrt((weight**2).sum(axis=1, keepdims=True))
+    score = np.einsum("cd,bdp->bcp", weight, x.reshape(*x.shape[:2], -1))
+    if T == MAX:
+        return score.mean(axis=2), score.max(axis=2)
+    share = np.exp(T * score)
+    return score.mean(axis=2), (share * score).sum(axis=2) / share.sum(axis=2)
 
 
 @pytest.mark.parametrize("lam", LAMS)
@@ -61,15 +72,8 @@ def test_any_map_size_equals_the_formula_of_the_paper(height, width):
     heads, x = MHA(4, 0.3, 8, 5), features(2, 8, height, width)
     expected = 0
     for head in heads.multi_head:
-        weight = head.head.weight.numpy()[:, :, 0, 0].astype("float64")  # (C, D)
-        weight /= np.sqrt((weight**2).sum(axis=1, keepdims=True))
-        score = np.einsum("cd,bdp->bcp", weight, x.reshape(2, 8, -1))
-        if head.T == MAX:
-            attention = score.max(axis=2)
-        else:
-            share = np.exp(head.T * score)
-            attention = (share * score).sum(axis=2) / share.sum(axis=2)
-        expected = expected + score.mean(axis=2) + 0.3 * attention
+        base, attention = formula(head, x, head.T)
+        expected = expected + base + 0.3 * attention
     np.testing.assert_allclose(logits_of(heads, x), expected, atol=1e-5)
 
 
@@ -167,3 +171,57 @@ def test_positions_with_equal_scores_share_the_gradient_of_the_maximum():
     weight = head.head.weight.numpy()[:, :, 0, 0]
     direction = (weight / np.linalg.norm(weight, axis=1, keepdims=True)).sum(axis=0)  # (D,)
     np.testing.assert_allclose(x.grad.numpy().sum(axis=(0, 2, 3)), 2 * direction, atol=1e-5)
+
+
+# --- attention at test time
+
+
+@pytest.mark.parametrize("num_heads", HEADS)
+def test_attention_at_test_time_is_the_base_plus_the_mean_over_temperatures(num_heads):
+    trained, x = MHA(1, 0, 8, 5), features(2, 8, 3, 4)
+    terms = [formula(trained.multi_head[0], x, T) for T in TEMPERATURES[num_heads]]
+    attention = np.mean([attention for _, attention in terms], axis=0)
+    heads = attend_at_test_time(trained, 0.3, num_heads)
+    assert len(heads.multi_head) == num_heads
+    np.testing.assert_allclose(logits_of(heads, x), terms[0][0] + 0.3 * attention, atol=1e-5)
+
+
+def test_attention_at_test_time_has_one_temperature_unless_told():
+    trained, x = MHA(1, 0, 8, 5), features(2, 8, 3, 4)
+    expected = logits_of(attend_at_test_time(trained, 0.3, 1), x)
+    np.testing.assert_array_equal(logits_of(attend_at_test_time(trained, 0.3), x), expected)
+
+
+@pytest.mark.parametrize("num_heads", HEADS)
+def test_attention_of_weight_0_at_test_time_changes_nothing(num_heads):
+    trained, x = MHA(1, 0, 8, 5), features(2, 8, 3, 4)
+    before = logits_of(trained, x)
+    np.testing.assert_allclose(logits_of(attend_at_test_time(trained, 0, num_heads), x), before, atol=1e-6)
+
+
+def test_attention_at_test_time_takes_the_trained_weight_itself():
+    trained = MHA(1, 0, 8, 5)
+    heads = attend_at_test_time(trained, 0.3, 4)
+    (weight,) = heads.parameters()
+    assert weight is trained.multi_head[0].head.weight
+
+
+@pytest.mark.parametrize("given", [None, "their number"])
+@pytest.mark.parametrize("num_heads", HEADS[1:])
+def test_trained_heads_attend_at_test_time_as_heads_of_that_lam(num_heads, given):
+    trained, other = MHA(num_heads, 0, 8, 5), MHA(num_heads, 0.3, 8, 5)
+    other.set_state_dict(trained.state_dict())
+    x = features(2, 8, 3, 4)
+    heads = attend_at_test_time(trained, 0.3, given and num_heads)
+    np.testing.assert_array_equal(logits_of(heads, x), logits_of(other, x))
+
+
+@pytest.mark.parametrize(
+    ("trained", "num_heads", "told"),
+    [(1, 3, r"\[1, 2, 4, 6, 8\]"), (4, 2, "4 trained heads"), (2, 1, "become 1")],
+)
+def test_a_wrong_number_of_heads_at_test_time_is_refused(trained, num_heads, told):
+    heads = MHA(trained, 0, 8, 5)
+    with pytest.raises(ValueError, match=told):
+        attend_at_test_time(heads, 0.3, num_heads)
+    assert [head.lam for head in heads.multi_head] == [0] * trained  # as they were

@@ -15,57 +15,20 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import predict
 import train
 import val
 from utils import predictions
 from utils.checkpoint import read_checkpoint
-from utils.errors import UserError, run_script
+from utils.errors import UserError
 from utils.scoring import score_batch
+from utils.weights import write_weights
 
 REPO = Path(__file__).resolve().parents[2]
-CLASSES = {"red": (210, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 210)}
+CLASSES = ("red", "green", "blue")
 SIX = ("CP", "CR", "CF1", "OP", "OR", "OF1")
-
-
-# --- the data set
-
-
-def draw_photo(path, number, rng):
-    """Squares in one to three colours; which ones follows from the number. Returns the target."""
-    target = [(number % 7 + 1) >> bit & 1 for bit in range(3)]
-    image = Image.fromarray(rng.integers(90, 150, (64, 64, 3), dtype=np.uint8))
-    for color, present in zip(CLASSES.values(), target, strict=True):
-        if present:
-            x, y = (int(value) for value in rng.integers(0, 40, 2))
-            ImageDraw.Draw(image).rectangle((x, y, x + 22, y + 22), fill=color)
-    image.save(path)
-    return target
-
-
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory):
-    """A folder with 24 photos, train.json (16), test.json (8) and classes.json."""
-    folder = tmp_path_factory.mktemp("shapes")
-    (folder / "photos").mkdir()
-    rng = np.random.default_rng(0)
-    records = []
-    for number in range(24):
-        path = folder / f"photos/{number:02}.png"
-        records.append({"img_path": str(path), "target": draw_photo(path, number, rng)})
-    write_labels(folder, records[:16], records[16:])
-    return folder
-
-
-def write_labels(folder, train_records, test_records, classes=tuple(CLASSES)):
-    """The label files of a data set in `folder`."""
-    folder.mkdir(exist_ok=True)
-    about = {"classes": list(classes), "train": "train.json", "test": "test.json"}
-    for name, content in [("classes", about), ("train", train_records), ("test", test_records)]:
-        (folder / f"{name}.json").write_text(json.dumps(content))
-    return folder
 
 
 def labels_of(folder, split):
@@ -95,30 +58,6 @@ def recipe(shapes, save_dir, *options):
     """Options of a small training; the last ones given count."""
     given = ["--dataset", shapes, "--save_dir", save_dir, "--model", "resnet18", "--pretrained", "none"]
     return [*given, "--img_size", 64, "--batch_size", 8, "--total_epoch", 1, "--seed", 1, *options]
-
-
-@pytest.fixture
-def ends_with_2(capfd):
-    """A function: run a script in this process to its exit code 2, return its one line on standard error."""
-
-    def run(module, *argv):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            run_script(module.main, lambda: module.parse_args([*map(str, argv), "--device", "cpu"]))
-        assert stop.value.code == 2
-        error = capfd.readouterr().err
-        assert error.startswith("error: ")
-        assert error.count("\n") == 1
-        return error
-
-    return run
-
-
-@pytest.fixture
-def save_dir(tmp_path):
-    """Where a test's checkpoints go; they are large and removed at the end."""
-    yield tmp_path / "save"
-    shutil.rmtree(tmp_path / "save", ignore_errors=True)
 
 
 @contextmanager
@@ -261,7 +200,7 @@ def test_the_seed_decides_whatever_the_number_of_workers(shapes, save_dir):  # f
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_unreadable_photo_ends_training_with_its_path(shapes, save_dir, tmp_path, workers):
+def test_unreadable_photo_ends_training_with_its_path(shapes, save_dir, tmp_path, workers, write_labels):
     broken = tmp_path / "broken.png"
     broken.write_bytes((shapes / "photos/00.png").read_bytes()[:300])
     records = labels_of(shapes, "train")
@@ -336,7 +275,9 @@ def test_val_on_the_training_split(checkpoint, tmp_path, capsys):
     assert "train split" in capsys.readouterr().out
 
 
-def test_order_of_the_label_file_does_not_matter(evaluated, shapes, checkpoint, tmp_path):  # fault 26
+def test_order_of_the_label_file_does_not_matter(  # fault 26
+    evaluated, shapes, checkpoint, tmp_path, write_labels
+):
     records = labels_of(shapes, "test")
     permuted = [records[i] for i in (5, 2, 7, 0, 3, 6, 1, 4)]
     data = write_labels(tmp_path / "data", labels_of(shapes, "train"), permuted)
@@ -356,12 +297,65 @@ def scores_of(folder):
         return dict(zip(arrays["paths"].tolist(), arrays["scores"], strict=True))
 
 
-def test_unreadable_photo_ends_evaluation_with_its_path(checkpoint, tmp_path, ends_with_2):
+def test_unreadable_photo_ends_evaluation_with_its_path(checkpoint, tmp_path, ends_with_2, write_labels):
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     records = [{"img_path": str(tmp_path / "broken.jpg"), "target": [1, 0, 0]}]
     data = write_labels(tmp_path / "data", records, records)
     argv = ["--load_from", checkpoint, "--dataset", data, "--out", tmp_path / "out"]
     assert "broken.jpg" in ends_with_2(val, *argv)
+    assert not (tmp_path / "out").exists()
+
+
+# --- val with attention at test time
+
+
+@pytest.fixture(scope="module")
+def without_attention(checkpoint, tmp_path_factory):
+    """The checkpoint as if it had been trained with --lam 0."""
+    tensors, description = read_checkpoint(checkpoint)
+    path = tmp_path_factory.mktemp("lam0") / "lam0.pdparams"
+    write_weights(path, tensors, {**description, "lam": 0})
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize(("heads", "said"), [([], 1), (["--test_time_heads", 4], 4)], ids=["one", "four"])
+def test_val_says_that_it_attends_at_test_time(
+    without_attention, checkpoint, shapes, tmp_path, capsys, heads, said
+):
+    argv = ["--load_from", without_attention, "--test_time_lam", 0.1, *heads, "--out", tmp_path / "out"]
+    call(val, *argv)
+    first = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Test on"))
+    assert first == (
+        f"Test on {without_attention}: 8 photos of {shapes}, test split, 64 px, "
+        f"attention at test time: lambda 0.1, heads {said}"
+    )
+    call(val, "--load_from", checkpoint, "--out", tmp_path / "trained")  # one head of lam 0.1
+    scores, others = scores_of(tmp_path / "out"), scores_of(tmp_path / "trained")
+    difference = max(np.abs(scores[path] - others[path]).max() for path in scores)
+    assert difference < 1e-6 if said == 1 else difference > 1e-4
+    options = json.loads((tmp_path / "out/metrics.json").read_text())["options"]
+    assert options["test_time_lam"] == 0.1
+
+
+def test_val_without_attention_at_test_time_does_not_speak_of_it(without_attention, tmp_path, capsys):
+    call(val, "--load_from", without_attention, "--out", tmp_path / "plain")
+    assert "attention" not in capsys.readouterr().out
+    call(val, "--load_from", without_attention, "--test_time_lam", 0, "--out", tmp_path / "zero")
+    scores, others = scores_of(tmp_path / "plain"), scores_of(tmp_path / "zero")
+    assert all(others[path] == pytest.approx(scores[path], abs=1e-6) for path in scores)
+
+
+def test_mistakes_with_attention_at_test_time(without_attention, checkpoint, tmp_path, ends_with_2):
+    out = ["--out", tmp_path / "out"]
+    text = ends_with_2(val, "--load_from", checkpoint, "--test_time_lam", 0.2, *out)
+    assert "trained with lambda 0" in text
+    assert "has 0.1" in text
+    text = ends_with_2(val, "--load_from", without_attention, "--test_time_heads", 4, *out)
+    assert "--test_time_lam" in text
+    argv = ["--load_from", without_attention, "--test_time_lam", 0.2, *out]
+    assert "--test_time_heads 3" in ends_with_2(val, *argv, "--test_time_heads", 3)
+    assert "--test_time_lam" in ends_with_2(val, *argv, "--test_time_lam", -0.1)
     assert not (tmp_path / "out").exists()
 
 
@@ -528,7 +522,7 @@ def test_mistakes_in_training_write_nothing(shapes, save_dir, ends_with_2, optio
     assert not save_dir.exists()
 
 
-def test_missing_photo_writes_nothing(shapes, save_dir, tmp_path, ends_with_2):
+def test_missing_photo_writes_nothing(shapes, save_dir, tmp_path, ends_with_2, write_labels):
     records = labels_of(shapes, "train")
     data = write_labels(tmp_path / "data", [*records, {**records[0], "img_path": "gone.png"}], records)
     assert "gone.png" in ends_with_2(train, *recipe(data, save_dir))
@@ -558,7 +552,7 @@ def test_mistakes_with_a_checkpoint(module, shapes, checkpoint, tmp_path, ends_w
     assert "half.pdparams" in ends_with_2(module, *given, "--load_from", tmp_path / "half.pdparams")
 
 
-def test_val_with_another_class_list(shapes, checkpoint, tmp_path, ends_with_2):
+def test_val_with_another_class_list(shapes, checkpoint, tmp_path, ends_with_2, write_labels):
     records = labels_of(shapes, "test")
     data = write_labels(tmp_path / "data", records, records, classes=["red", "blue", "green"])
     text = ends_with_2(val, "--load_from", checkpoint, "--dataset", data)
