@@ -15,11 +15,13 @@ from datasets.loader import Loader
 from datasets.records import read_split
 from datasets.spec import load_spec
 from models import build_model, normalization_of
+from models.pretrained import init_heads
 from utils.checkpoint import versions
 from utils.device import choose_device
 from utils.errors import UserError, run_script
 from utils.evaluation.report import figure_lines, named_figures
 from utils.features import cached_features
+from utils.files import read_json
 from utils.options import make_parser
 from utils.resume import resume, save_state
 from utils.run_folder import RunFolder
@@ -40,7 +42,7 @@ RESUME = dict(
 def parse_args(argv=None):
     return make_parser(
         __doc__,
-        model="model num_heads lam pretrained freeze_backbone save_dir",
+        model="model num_heads lam pretrained init_heads freeze_backbone save_dir",
         data="dataset data_dir num_cls train_aug test_aug img_size batch_size num_workers",
         optimizer="lr poly_decay momentum w_d warmup_epoch total_epoch step_size",
         run="tranval print_freq keep resume threshold seed device",
@@ -61,6 +63,9 @@ def main(args):
     model = build_model(
         args.model, len(spec.classes), args.num_heads, args.lam, args.pretrained, args.img_size
     )
+    if args.init_heads:
+        numbers = read_json(args.init_heads)
+        init_heads(model.classifier, list(spec.classes), numbers, args.model, args.pretrained)
     normalization = normalization_of(model, spec)
 
     run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume)

