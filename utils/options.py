@@ -100,7 +100,7 @@ OPTIONS = {
     "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
     "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
     "init_heads": dict(default=None, metavar="FILE", help="JSON {class: [ImageNet class numbers]}: heads "
-                       "start from the classifier that the trunk was trained with; for classes with few photos"),
+                       "start from the classifier that the trunk was trained with; for few photos a class"),
     "freeze_backbone": dict(default=False, type=boolean, nargs="?", const=True,
                             help="train the heads alone: the trunk runs once per photo, minutes on a CPU"),
     "load_from": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),

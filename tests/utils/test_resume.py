@@ -223,6 +223,11 @@ def test_the_states_of_the_newest_two_epochs_stay(train, folder):
     assert len(list(folder.glob("epoch_*.pdparams"))) == 4
 
 
+def test_the_newest_epoch_is_the_one_of_the_highest_number(train, folder):
+    train(folder, [0.1] * 10)  # 10 comes before 9 in the alphabet
+    assert train(folder, [0.1] * 10, "auto").done == 10
+
+
 # --- the best so far
 
 

@@ -68,6 +68,14 @@ def test_the_heads_move_ten_times_as_far_as_the_trunk():
         np.testing.assert_allclose(values(model)[name], before[name] - step, atol=1e-6)
 
 
+def test_heads_alone_move_as_far_as_beside_a_trunk():
+    heads = tiny_model().classifier
+    before = values(heads)
+    step_with_gradient(heads, make_optimizer(heads, momentum=0.0, weight_decay=0.1), 1.0, rate=0.01)
+    for name, value in values(heads).items():
+        np.testing.assert_allclose(value, before[name] - 0.01 * HEAD_LR * (1 + 0.1 * before[name]), atol=1e-6)
+
+
 def test_weight_decay_acts_on_everything_batch_norm_and_heads_included():
     model = tiny_model()
     before = values(model)
