@@ -30,7 +30,7 @@ from paddle import nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.filled import filled_classes, mean_ap  # noqa: E402
+from benchmarks.common import filled_classes, mean_ap  # noqa: E402
 from benchmarks.head_bank import score_bank, train_bank  # noqa: E402
 from datasets.features import FeatureLoader  # noqa: E402
 from datasets.records import Records, read_split  # noqa: E402

@@ -7,11 +7,10 @@ from datetime import date
 import numpy as np
 
 from benchmarks.ablation import BATCH, HEADS, LAMBDAS, ORIGINAL, SEEDS, SIZES, chosen_settings, name_of
-from benchmarks.filled import bootstrap, filled_classes, mean_ap
+from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap, used_versions
 from benchmarks.object_size import BINS, ap_by_size, object_sizes
 from datasets.records import read_split
 from datasets.spec import load_spec
-from utils.checkpoint import versions
 from utils.evaluation.metrics import average_precision
 
 DRAWS = 1000  # of the bootstrap
@@ -29,11 +28,11 @@ def write_report(lines, out, labels, folder):
         for line in lines
         if line["stage"] in ("grid", "baselines")
     }
-    used = ", ".join(f"{name} {value}" for name, value in versions().items() if name != "git")
     parts = [
         HEAD.format(
-            today=date.today(), machine=platform.machine(), used=used, batch=BATCH, train=len(train),
-            test=len(test), classes=", ".join(spec.classes[c] for c in filled), n=len(filled),
+            today=date.today(), machine=platform.machine(), used=used_versions(), batch=BATCH,
+            classes=", ".join(spec.classes[c] for c in filled), n=len(filled),
+            train=len(train), test=len(test),
         ),
         reference_table(lines),
         chosen_text(chosen_settings(lines)),
@@ -110,12 +109,6 @@ def key_of(line):
 
 def same(a, b):
     return all(a[name] == b[name] for name in ("stage", "size", "kind"))
-
-
-def markdown(columns, rows):
-    """A table, one string."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(map(str, cells))} |\n" for cells in lines)
 
 
 def reference_table(lines):

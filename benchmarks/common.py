@@ -1,7 +1,8 @@
-"""What the benchmarks on the skewed real photos share: which classes count, and bootstrap intervals."""
+"""What the benchmarks on real photos share: which classes count, bootstrap intervals, tables."""
 
 import numpy as np
 
+from utils.checkpoint import versions
 from utils.evaluation.metrics import average_precision
 
 ENOUGH = 15  # positives in either split for a class to count
@@ -23,3 +24,15 @@ def bootstrap(figure, count, n=1000, seed=0):
     rng = np.random.default_rng(seed)
     values = [figure(rng.integers(0, count, count)) for _ in range(n)]
     return tuple(np.percentile(values, [2.5, 97.5]))
+
+
+def markdown(columns, rows):
+    """A table, one string."""
+    return "".join(
+        f"| {' | '.join(map(str, cells))} |\n" for cells in [columns, ["---"] * len(columns), *rows]
+    )
+
+
+def used_versions():
+    """Versions in words."""
+    return ", ".join(f"{name} {value}" for name, value in versions().items() if name != "git")
