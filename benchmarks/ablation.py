@@ -139,8 +139,9 @@ def train_all(settings, maps, labels, test_maps, test_labels):
     """Train CSRA heads side by side, other kinds one by one; yields (setting, scores, labels)."""
     heads = [s for s in settings if s["kind"][0] == "csra"]
     if heads:
-        kinds, rates = [s["kind"][1:] for s in heads], [s["lr"] for s in heads]
-        bank = train_bank(kinds, rates, maps, labels, heads[0]["epochs"], BATCH, heads[0]["seed"])
+        kinds, rates, first = [s["kind"][1:] for s in heads], [s["lr"] for s in heads], heads[0]
+        by_epoch = first["stage"] == "reference"  # as PyTorch's schedulers are mostly stepped
+        bank = train_bank(kinds, rates, maps, labels, first["epochs"], BATCH, first["seed"], by_epoch)
         for setting, scores in zip(heads, score_bank(bank, test_maps, BATCH), strict=True):
             yield setting, scores, test_labels
     for setting in settings:

@@ -56,13 +56,13 @@ EfficientNet-Lite0 with its ImageNet weights, frozen; CSRA heads on its maps of 
 mirror images, evaluated on {test} photos: real VOC 2012 photos, shrunk and skewed to animals (official train
 and val split). **These are no VOC results.** mAP12: mean AP in percent over the {n} classes with at least 15
 positives in both splits ({classes}), difficult objects ignored. Batch {batch}, SGD 0.9, weight decay 1e-4,
-cosine decay to 0; the figures are those after the last epoch. Every training, one JSON line:
+cosine decay to 0 step by step; the figures are those after the last epoch. Every training, one JSON line:
 [ablation.jsonl](ablation.jsonl).
 """
 REFERENCE = """## Beside the original
 
-The original head was measured on the same maps: learning rate 0.3, 10 epochs, one seed. Here the same
-settings, seeds 0, 1, 2 (where one figure stands, seed 0).
+The original head was measured on the same maps: learning rate 0.3, 10 epochs, cosine decay, one seed. Here the
+same settings (the rate falls after each epoch, not after each step), seeds 0, 1, 2.
 
 """
 GRID = """## The grid

@@ -64,8 +64,11 @@ def _column(values, classes):
     return paddle.to_tensor(np.repeat(np.float32(values), classes)[:, None])
 
 
-def train_bank(settings, rates, maps, labels, epochs, batch_size, seed):
-    """Train all settings on maps (N, hw, D) and labels (N, C); cosine decay. Returns the HeadBank."""
+def train_bank(settings, rates, maps, labels, epochs, batch_size, seed, by_epoch=False):
+    """Train all settings on maps (N, hw, D) and labels (N, C); returns the HeadBank.
+
+    The rate falls along a cosine to 0, step by step, or only after each epoch.
+    """
     paddle.seed(seed)
     bank = HeadBank(settings, maps.shape[2], labels.shape[1], rates)
     optimizer = paddle.optimizer.Momentum(0.0, MOMENTUM, bank.parameters(), weight_decay=WEIGHT_DECAY)
@@ -73,7 +76,8 @@ def train_bank(settings, rates, maps, labels, epochs, batch_size, seed):
     steps = epochs * len(loader)
     batches = (batch for epoch in range(epochs) for batch in loader.epoch(epoch))
     for step, batch in enumerate(tqdm(batches, total=steps, leave=False, disable=None)):
-        optimizer.set_lr((1 + math.cos(math.pi * step / steps)) / 2)
+        done = step // len(loader) * len(loader) if by_epoch else step
+        optimizer.set_lr((1 + math.cos(math.pi * done / steps)) / 2)
         logits = bank(paddle.to_tensor(batch.photos))  # (B, K, C)
         target = paddle.to_tensor(batch.labels.astype("float32")).unsqueeze(1).expand_as(logits)
         loss = F.binary_cross_entropy_with_logits(logits, target) * len(settings)  # the sum of K means

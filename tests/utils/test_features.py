@@ -171,9 +171,15 @@ def change_order(trunk, records):
     records.paths[:2] = reversed(records.paths[:2])
 
 
+def change_name(trunk, records):
+    """Another path may be another photo of the same length and time."""
+    os.rename(records.paths[2], f"{records.paths[2]}.png")
+    records.paths[2] += ".png"
+
+
 @pytest.mark.parametrize(
     "change",
-    [change_weight, change_statistic, change_photo, change_length, change_box, change_order],
+    [change_weight, change_statistic, change_photo, change_length, change_box, change_order, change_name],
     ids=lambda change: change.__name__,
 )
 def test_other_weights_and_other_photos_are_other_maps(trunk, records, folder, seen, change):
