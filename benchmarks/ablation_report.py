@@ -61,8 +61,8 @@ cosine decay to 0 step by step; the figures are those after the last epoch. Ever
 """
 REFERENCE = """## Beside the original
 
-The original head was measured on the same maps: learning rate 0.3, 10 epochs, cosine decay, one seed. Here the
-same settings (the rate falls after each epoch, not after each step), seeds 0, 1, 2.
+The original head was measured on the same maps: learning rate 0.3, 10 epochs, cosine decay, one seed. Here
+the same settings (the rate falls after each epoch, not after each step), seeds 0, 1, 2.
 
 """
 GRID = """## The grid

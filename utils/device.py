@@ -1,12 +1,16 @@
 """Choose the device, and make Paddle's CPU mathematics use the CPU it runs on."""
 
+import ctypes
 import os
+import sys
 
 import paddle
 from paddle.base import core
 
 from utils.cpu import cores, is_amd_with_avx2
 from utils.errors import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def choose_device(name, seed=0):
@@ -39,3 +43,15 @@ def _use_whole_cpu():
         core.set_num_threads(cores())
     if is_amd_with_avx2():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    _keep_freed_memory()
+
+
+def _keep_freed_memory():
+    """Let glibc keep what Paddle frees instead of giving it back to the system after every operation.
+
+    Each step would otherwise ask for the same pages again, and the system clear them again.
+    Other C libraries are left as they are.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # as unsigned: never

@@ -1,5 +1,8 @@
 """The device and the seed of Paddle's draws."""
 
+import platform
+import resource
+
 import numpy as np
 import paddle
 import pytest
@@ -49,3 +52,16 @@ def weights(seed):
 def test_seed_decides_the_weights():  # fault 18
     assert np.array_equal(weights(5), weights(5))
     assert not np.array_equal(weights(5), weights(6))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep freed memory")
+def test_a_cpu_keeps_freed_memory_for_the_next_step():
+    x = paddle.ones([16, 1024, 1024])  # 64 MiB: 16,384 pages
+
+    def new_pages():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        (x + 1).numpy()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    choose_device("cpu")
+    assert [new_pages() for _ in range(4)][-1] < 1000
