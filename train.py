@@ -69,19 +69,20 @@ def main(args):
     normalization = normalization_of(model, spec)
 
     run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume)
+    trained = model.classifier if args.freeze_backbone else model
+    optimizer = make_optimizer(trained, args.momentum, args.w_d)
+    description = describe(args, spec, folder, normalization)
+    done = resume(args.resume, run, model, trained, optimizer, description) if args.resume else 0
     if args.freeze_backbone:
         model.backbone.eval()
-        trained, inputs = model.classifier, None  # the heads, on feature maps
+        inputs = None  # the heads take feature maps, of the trunk that resume() may have set
         loaders = feature_loaders(
             args, model, normalization, train_records, test_records, augmentations, device
         )
     else:
-        trained, inputs = model, normalization
+        inputs = normalization
         loaders = photo_loaders(args, train_records, test_records, augmentations)
     train_loader, test_loader = loaders
-    optimizer = make_optimizer(trained, args.momentum, args.w_d)
-    description = describe(args, spec, folder, normalization)
-    done = resume(args.resume, run, model, trained, optimizer, description) if args.resume else 0
     run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
     for epoch in range(done + 1, args.total_epoch + 1):
         rate = rates(args, spec, len(train_loader), epoch)

@@ -69,23 +69,24 @@ def _open_trunk(backbone, normalization, size, use_gpu):
 
 def _compute(run, loader, paths):
     """Run the trunk on all photos and write the maps of each view to its path."""
-    arrays = {}
+    written = {}
     with ExitStack() as stack:
         files = {view: stack.enter_context(atomic_path(path)) for view, path in paths.items()}
         for batch in tqdm(loader.epoch(), total=len(loader), desc="trunk", leave=False, disable=None):
             for view, file in files.items():
                 photos = np.ascontiguousarray(batch.photos[:, :, VIEWS[view]])
-                maps = run(photos).astype(np.float16)  # (B, D, h, w)
+                with np.errstate(over="ignore"):  # told below
+                    maps = run(photos).astype("<f2")  # (B, D, h, w)
                 if not np.isfinite(maps).all():
                     raise UserError(
                         "the trunk's feature maps are beyond float16; train without --freeze_backbone"
                     )
-                if view not in arrays:
+                if view not in written:
+                    written[view] = stack.enter_context(open(file, "wb"))
                     shape = (len(loader.records), *maps.shape[1:])
-                    arrays[view] = np.lib.format.open_memmap(file, "w+", np.float16, shape)
-                arrays[view][batch.indices] = maps
-        for array in arrays.values():
-            array.flush()
+                    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(written[view], header)
+                written[view].write(maps.tobytes())  # not by a memory map: a full disk would kill the process
 
 
 def _key(backbone, normalization, records, size):

@@ -5,7 +5,6 @@ beyond the weights. Order of photos and all draws derive from seed and epoch, so
 CPU the resumed run ends in the same weights, bit by bit, as one that was never interrupted.
 """
 
-import re
 from pathlib import Path
 
 import paddle
@@ -13,6 +12,7 @@ import paddle
 from models.loading import load_strict
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
+from utils.run_folder import epoch_of
 from utils.weights import read_state, write_state
 
 AGREE = ("model", "num_heads", "lam", "classes", "img_size", "normalization")  # in a description
@@ -37,7 +37,7 @@ def resume(choice, run, model, trained, optimizer, description):
     Raises UserError when a named checkpoint cannot be continued, or is of another model.
     """
     if choice == "auto":
-        candidates = sorted(run.folder.glob("epoch_*.pdopt"), key=_epoch_of, reverse=True)
+        candidates = sorted(run.folder.glob("epoch_*.pdopt"), key=epoch_of, reverse=True)
     else:
         candidates = [Path(choice).with_suffix(".pdopt")]
     for path in candidates:
@@ -50,24 +50,35 @@ def resume(choice, run, model, trained, optimizer, description):
             print(f"{error}; trying the epoch before")
             continue
         _check(old, description, path.with_suffix(".pdparams"))
+        state = _in_paddles_names(trained, state, path)
         load_strict(model, weights, path.with_suffix(".pdparams"))
-        _set_state(optimizer, trained, state)
-        run.go_on(about["epoch"], about["best"])
-        print(f"going on after epoch {about['epoch']}, from {path.with_suffix('.pdparams')}")
-        return about["epoch"]
+        optimizer.set_state_dict(state)
+        run.go_on(about["last"], about["best"])
+        epoch = about["last"][0]
+        print(f"going on after epoch {epoch}, from {path.with_suffix('.pdparams')}")
+        return epoch
     if candidates:
         raise UserError(f"no epoch in {run.folder} is whole; start anew without --resume")
+    run.start_anew()
     print(f"nothing to go on with in {run.folder}: a new run")
     return 0
 
 
-def _set_state(optimizer, trained, state):
+def _in_paddles_names(trained, state, path):
+    """The state for an optimizer that steps `trained`; UserError when it was of another part of the model."""
     parameters = dict(trained.named_parameters())
-    found = {}
+    found, seen = {}, set()
     for key, value in state.items():
-        own = max((name for name in parameters if key.startswith(name)), key=len)
-        found[parameters[own].name + key[len(own) :]] = paddle.to_tensor(value)
-    optimizer.set_state_dict(found)
+        own = max((name for name in parameters if key.startswith(name)), key=len, default=None)
+        seen.add(own)
+        if own:
+            found[parameters[own].name + key[len(own) :]] = paddle.to_tensor(value)
+    if seen != {name for name, value in parameters.items() if not value.stop_gradient}:
+        raise UserError(
+            f"{path} is of a run that trained another part of the model; give --freeze_backbone as it "
+            "did, or start anew without --resume"
+        )
+    return found
 
 
 def _check(old, new, path):
@@ -76,7 +87,3 @@ def _check(old, new, path):
             raise UserError(
                 f"{path} is of a run with another {name}; give its options, or start anew without --resume"
             )
-
-
-def _epoch_of(path):
-    return int(re.search(r"\d+", path.stem)[0])

@@ -5,6 +5,7 @@ epoch_N.pdopt, of the newest two epochs, is what utils/resume.py needs besides.
 
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ STATES = 2  # how many .pdopt are kept
 class RunFolder:
     """Opens SAVE_DIR/MODEL for a new run; a run that lies there already is moved to MODEL.1, .2, ...
 
-    With `resume` it stays where it is, and go_on() continues it.
+    With `resume` it stays where it is, until go_on() continues it or start_anew() does not.
     """
 
     def __init__(self, folder, keep=None, resume=False):
@@ -29,9 +30,16 @@ class RunFolder:
         self.best = None  # (epoch, mAP)
         self.last = None
         with self._writing():
-            if (self.folder / "log.jsonl").exists() and not resume:
-                self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            self.start_anew()
+
+    def start_anew(self):
+        """Move a run that lies here already aside."""
+        with self._writing():
+            if (self.folder / "log.jsonl").exists():
+                self._move_aside()
+                self.folder.mkdir()
 
     def log(self, line):
         """Append a dict to log.jsonl as one line, at once on disk."""
@@ -40,9 +48,14 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def go_on(self, epoch, best):
-        """Continue after `epoch`: its line becomes the log's last. best: (epoch, mAP) so far, or None."""
-        self.best = best and tuple(best)
+    def go_on(self, last, best):
+        """Continue after the epoch of `last`, (epoch, mAP), as if no later one had begun.
+
+        Its line becomes the log's last; `last` and `best`, (epoch, mAP) so far or None,
+        become its files again, whatever a kill or later epochs made of them.
+        """
+        self.last, self.best = tuple(last), best and tuple(best)
+        epoch = last[0]
         with self._writing():
             log = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
             lines = [
@@ -51,6 +64,12 @@ class RunFolder:
             write_text(self.folder / "log.jsonl", "".join(lines))
             for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed
                 leftover.unlink()
+            for state in self.folder.glob(f"epoch_*{STATE}"):
+                if epoch_of(state) > epoch:
+                    state.unlink()
+        _copy(self._path(epoch), self.folder / "last.pdparams")
+        if best and self._path(best[0]).exists():  # else --keep has removed it, and best.pdparams stands
+            _copy(self._path(best[0]), self.folder / "best.pdparams")
 
     def save(self, epoch, model, description, mAP=None, save_state=None):
         """Write epoch_N.pdparams; make it `last`, and `best` when its mAP is the highest so far.
@@ -63,7 +82,7 @@ class RunFolder:
         self.last = (epoch, mAP)
         self.best = self.last if is_best else self.best
         if save_state:
-            save_state(path.with_suffix(STATE), {"epoch": epoch, "best": self.best})
+            save_state(path.with_suffix(STATE), {"last": self.last, "best": self.best})
             self._path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
         save_checkpoint(path, model, description)
         _copy(path, self.folder / "last.pdparams")
@@ -90,6 +109,11 @@ class RunFolder:
             number += 1
         self.folder.rename(aside)
         print(f"an earlier run lay in {self.folder}; it is now {aside}")
+
+
+def epoch_of(path):
+    """N of an epoch_N file."""
+    return int(re.search(r"\d+", path.stem)[0])
 
 
 def _copy(source, target):

@@ -162,7 +162,7 @@ def test_where_something_is_in_the_photo_does_not_matter(num_heads, lam, seed):
     np.testing.assert_allclose(logits_of(heads, moved), logits_of(heads, x), rtol=1e-4, atol=1e-4)
 
 
-def test_positions_with_equal_scores_share_the_gradient_of_the_maximum():
+def test_equal_scores_get_the_gradient_of_the_maximum_once():
     """Paddle 2.6's max gives each of them the whole of it."""
     head = CSRA(4, 2, MAX, 1.0)
     x = paddle.ones([1, 4, 2, 3])

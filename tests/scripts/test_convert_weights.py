@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from datasets.spec import SPECS
 from models import build_model
+from utils.checkpoint import load_checkpoint
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -43,14 +45,20 @@ def run(without_torch, tmp_path):
 
 
 @pytest.fixture
-def original(save_pth):
-    """A file as the original saves it: ResNet-18, two heads, 20 classes."""
+def original_tensors():
+    """Weights in the original's names: ResNet-18, two heads, 20 classes."""
     paddle.seed(5)
     tensors = {}
     for name, value in build_model("resnet18", 20, num_heads=2).state_dict().items():
         name = name.removeprefix("backbone.").replace("_mean", "running_mean")
-        tensors[name.replace("_variance", "running_var")] = value.numpy()
-    return save_pth("original.pth", {f"module.{name}": value for name, value in tensors.items()})
+        tensors[f"module.{name.replace('_variance', 'running_var')}"] = value.numpy()
+    return tensors
+
+
+@pytest.fixture
+def original(save_pth, original_tensors):
+    """A file as the original saves it."""
+    return save_pth("original.pth", original_tensors)
 
 
 TOLD = ("--model", "resnet18", "--lam", 0.5, "--img_size", 64, "--dataset", "voc07")
@@ -115,3 +123,31 @@ def test_mistakes_write_nothing(run, original, tmp_path, argv, told):
     assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["original.pth"]
     assert (tmp_path / "original.pth").read_bytes() == before
+
+
+# --- float16
+
+
+def test_float16_halves_the_file_and_rounds_the_weights(run, original, tmp_path):
+    target = tmp_path / "half.pdparams"
+    done = run("utils/convert_weights.py", original, target, *TOLD, "--float16", "--verify")
+    assert (done.returncode, done.stderr) == (0, "")
+    difference = re.search(r"scores of 2 random pictures differ by (\S+) at most", done.stdout)[1]
+    assert 0 < float(difference) < 0.02
+    assert os.path.getsize(target) == pytest.approx(os.path.getsize(original) / 2, rel=0.02)
+    told = dict(model="resnet18", lam=0.5, img_size=64, dataset="voc07")
+    model, _ = load_checkpoint(original, **told)
+    half, description = load_checkpoint(target)
+    assert {name: description[name] for name in told} == told
+    for name, value in half.state_dict().items():
+        expected = model.state_dict()[name].numpy().astype("float16").astype("float32")
+        np.testing.assert_array_equal(value.numpy(), expected, err_msg=name)
+
+
+def test_weights_beyond_float16_are_refused(run, original_tensors, save_pth, tmp_path):
+    original_tensors["module.conv1.weight"][0, 0, 0, 0] = 1e6
+    original = save_pth("original.pth", original_tensors)
+    done = run("utils/convert_weights.py", original, "x.pdparams", *TOLD, "--float16")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "x.pdparams cannot be written in float16" in done.stderr
+    assert os.listdir(tmp_path) == ["original.pth"]

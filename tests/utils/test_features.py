@@ -246,7 +246,6 @@ def test_maps_beyond_float16_are_told_and_leave_no_file(trunk, records, folder, 
     assert os.listdir(folder) == []
 
 
-@pytest.mark.xfail(strict=True, reason="NumPy warns of the overflow on standard error, before our line")
 def test_a_trunk_beyond_float16_is_told_in_our_words_alone(trunk, records, folder, recwarn):
     trunk[1].weight.set_value(trunk[1].weight * 1e6)
     with pytest.raises(UserError, match="beyond float16"):
