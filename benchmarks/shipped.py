@@ -1,0 +1,69 @@
+"""What the shipped weights know: the tables of data/weights/README.md.
+
+python benchmarks/shipped.py LABELS RESULTS
+
+LABELS: label files of the twin (train and val), RESULTS: what val.py --out wrote for it; both are made by
+recipes/shipped_weights.sh. Prints markdown: AP, precision and recall by class, mAP with intervals
+over photos, AP by object size.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap  # noqa: E402
+from benchmarks.object_size import BINS, ap_by_size, object_sizes  # noqa: E402
+from datasets.records import read_split  # noqa: E402
+from datasets.spec import load_spec  # noqa: E402
+from utils.evaluation.metrics import IGNORED, THRESHOLD, average_precision  # noqa: E402
+
+
+def main():
+    spec, home = load_spec(sys.argv[1])
+    train, test = (read_split(spec, home, split) for split in ("train", "test"))
+    found = np.load(Path(sys.argv[2]) / "scores.npz")
+    scores, labels = found["scores"], found["targets"]
+    if list(found["paths"]) != test.paths:
+        sys.exit("RESULTS are of other photos than LABELS")
+    filled, every = filled_classes(train.labels, test.labels), np.arange(len(spec.classes))
+    print(class_table(spec.classes, train, scores, labels))
+    for name, classes in (
+        (f"{len(filled)} classes with 15 positives or more in both", filled),
+        ("all", every),
+    ):
+        low, high = bootstrap(lambda rows, c=classes: mean_ap(scores[rows], labels[rows], c), len(labels))
+        print(f"mAP over {name}: {mean_ap(scores, labels, classes):.1f} ({low:.1f} to {high:.1f})")
+    sizes = ap_by_size(scores, labels, object_sizes(test.paths, spec.classes), filled)
+    rows = [
+        [f"{low:.0%} to {min(high, 1):.0%}", sizes[name][1], f"{sizes[name][0]:.1f}"]
+        for name, (low, high) in BINS.items()
+    ]
+    print("\n" + markdown(["share of the photo", "positives", "AP"], rows))
+
+
+def class_table(classes, train, scores, labels):
+    """Positives, AP, and precision and recall at the threshold, by class."""
+    ap, rows = average_precision(scores, labels), []
+    for c, name in enumerate(classes):
+        counted, positive = labels[:, c] != IGNORED, labels[:, c] == 1
+        said = (scores[:, c] >= THRESHOLD) & counted
+        hits = (said & positive).sum()
+        rows.append(
+            [
+                name,
+                (train.labels[:, c] == 1).sum(),
+                positive.sum(),
+                f"{100 * ap[c]:.1f}",
+                f"{100 * hits / said.sum():.0f}" if said.any() else "none said",
+                f"{100 * hits / positive.sum():.0f}",
+            ]
+        )
+    return markdown(["class", "positives in train", "in val", "AP", "precision", "recall"], rows)
+
+
+if __name__ == "__main__":
+    main()
