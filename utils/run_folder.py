@@ -15,6 +15,11 @@ from utils.errors import UserError
 from utils.files import atomic_path, write_text
 from utils.weights import STATE
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None
+
 STATES = 2  # how many .pdopt are kept
 
 
@@ -22,6 +27,7 @@ class RunFolder:
     """Opens SAVE_DIR/MODEL for a new run; a run that lies there already is moved to MODEL.1, .2, ...
 
     With `resume` it stays where it is, until go_on() continues it or start_anew() does not.
+    Raises UserError while another process trains there, or when it cannot be written.
     """
 
     def __init__(self, folder, keep=None, resume=False):
@@ -31,6 +37,7 @@ class RunFolder:
         self.last = None
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(self.folder)
         if not resume:
             self.start_anew()
 
@@ -109,6 +116,21 @@ class RunFolder:
             number += 1
         self.folder.rename(aside)
         print(f"an earlier run lay in {self.folder}; it is now {aside}")
+
+
+def _lock(folder):
+    """An open file beside the folder that no second process gets; the system frees it when this one ends."""
+    if fcntl is None:
+        return None
+    file = open(folder.with_name(f".{folder.name}.lock"), "w")  # noqa: SIM115 (open as long as the run)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UserError(
+            f"another training is running in {folder}; wait for it, or choose another --save_dir"
+        ) from None
+    return file
 
 
 def epoch_of(path):

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import paddle
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from utils.errors import UserError
 from utils.run_folder import RunFolder
 from utils.safe_pickle import read_pickle
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def test_log_is_one_json_line_each(folder):
 def test_an_earlier_run_is_moved_aside(folder, capsys):
     for number in range(3):
         train(RunFolder(folder), [0.1] * (number + 1))
-    assert sorted(os.listdir(folder.parent)) == ["resnet18", "resnet18.1", "resnet18.2"]
+    assert sorted(path.name for path in folder.parent.glob("r*")) == ["resnet18", "resnet18.1", "resnet18.2"]
     assert epoch_in(folder.parent / "resnet18.1/last.pdparams") == 1
     assert epoch_in(folder.parent / "resnet18.2/last.pdparams") == 2
     assert epoch_in(folder / "last.pdparams") == 3
@@ -118,3 +123,21 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--save_dir"):
         RunFolder(tmp_path / "file/resnet18")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_trainings_in_one_folder_are_refused(folder, resume):
+    first = train(RunFolder(folder), [0.1])
+    before = sorted(os.listdir(folder))
+    code = (
+        "import sys; from utils.errors import run_script; from utils.run_folder import RunFolder\n"
+        f"run_script(lambda _: RunFolder({str(folder)!r}, resume={resume}) and None, lambda: None)"
+    )
+    command = [sys.executable, "-c", code]
+    second = subprocess.run(command, capture_output=True, text=True, cwd=REPO)
+    assert second.returncode == 2
+    assert second.stderr.startswith(f"error: another training is running in {folder}; ")
+    assert sorted(os.listdir(folder)) == before
+    assert sorted(os.listdir(folder.parent)) == [f".{folder.name}.lock", folder.name]
+    del first  # as when its process ends
+    assert subprocess.run(command, cwd=REPO).returncode == 0
