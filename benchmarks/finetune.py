@@ -86,13 +86,16 @@ def attended(model, loader, lam, heads):
 def write(lines, out, folder, test, filled, classes):
     """finetune.md and finetune.jsonl."""
     at = {(line["lam"], line["seed"], line["epoch"]): line for line in lines}
+    ends = {lam: [at[lam, seed, EPOCHS] for seed in SEEDS if (lam, seed, EPOCHS) in at] for lam in LAMBDAS}
     epochs = range(1, EPOCHS + 1)
     curve = []
     for lam in LAMBDAS:
         curve.append([lam, "original, seed 0", *ORIGINAL[lam]])
         curve += [[lam, f"here, seed {s}", *(cell(at, lam, s, epoch) for epoch in epochs)] for s in SEEDS]
-    last = {lam: np.mean([at[lam, seed, EPOCHS]["mAP12"] for seed in SEEDS]) for lam in LAMBDAS}
-    scores = {lam: [np.load(out / f"scores_lam{lam}_seed{seed}.npy") for seed in SEEDS] for lam in LAMBDAS}
+    last = {lam: np.mean([end["mAP12"] for end in ends[lam]]) for lam in LAMBDAS}
+    scores = {
+        lam: [np.load(out / f"scores_lam{lam}_seed{end['seed']}.npy") for end in ends[lam]] for lam in LAMBDAS
+    }
 
     def gain(rows):
         means = [
@@ -103,19 +106,27 @@ def write(lines, out, folder, test, filled, classes):
     low, high = bootstrap(gain, len(test))
     by_class = [
         [classes[c], int((test.labels[:, c] == 1).sum())]
-        + [f"{np.mean([at[lam, seed, EPOCHS]['ap'][c] for seed in SEEDS]):.1f}" for lam in LAMBDAS]
+        + [f"{np.mean([end['ap'][c] for end in ends[lam]]):.1f}" for lam in LAMBDAS]
         for c in filled
     ]
-    ends = [at[0, seed, EPOCHS]["test_time"] for seed in SEEDS]
     tested = [
-        [heads, *(f"{np.mean([end[f'{heads} {weight}'] for end in ends]):.1f}" for weight in TEST_TIME)]
-        for heads in TEMPERATURES
+        [
+            h,
+            *(
+                f"{np.mean([end['test_time'][f'{h} {weight}'] for end in ends[0]]):.1f}"
+                for weight in TEST_TIME
+            ),
+        ]
+        for h in TEMPERATURES
     ]
     text = PAGE.format(
         today=date.today(), machine=platform.machine(), used=used_versions(), photos=len(test),
         classes=", ".join(classes[c] for c in filled),
         curve=markdown(["lambda", "", *(f"epoch {epoch}" for epoch in epochs)], curve),
-        last=", ".join(f"lambda {lam}: {last[lam]:.1f} (original {ORIGINAL[lam][-1]})" for lam in LAMBDAS),
+        last=", ".join(
+            f"lambda {lam}: {last[lam]:.1f}, n = {len(ends[lam])} (original {ORIGINAL[lam][-1]})"
+            for lam in LAMBDAS
+        ),
         gain=f"{last[0.1] - last[0]:+.1f}", low=f"{low:+.1f}", high=f"{high:+.1f}",
         by_class=markdown(["class", "positives", *(f"lambda {lam}" for lam in LAMBDAS)], by_class),
         tested=markdown(["temperatures", *(f"lambda {w}" for w in TEST_TIME)], tested),
