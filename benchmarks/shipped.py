@@ -1,10 +1,10 @@
 """What the shipped weights know: the tables of data/weights/README.md.
 
-python benchmarks/shipped.py LABELS RESULTS
+python benchmarks/shipped.py OUT
 
-LABELS: label files of the twin (train and val), RESULTS: what val.py --out wrote for it; both are made by
-recipes/shipped_weights.sh. Prints markdown: AP, precision and recall by class, mAP with intervals
-over photos, AP by object size.
+OUT is that of recipes/shipped_weights.sh, which runs this: it holds the twin, its label files and the
+feature maps of its val split. Prints markdown: AP, precision and recall by class, mAP with intervals over
+photos, AP by object size.
 """
 
 import sys
@@ -17,18 +17,26 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap  # noqa: E402
 from benchmarks.object_size import BINS, ap_by_size, object_sizes  # noqa: E402
+from datasets.features import FeatureLoader  # noqa: E402
 from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
+from utils.checkpoint import load_checkpoint  # noqa: E402
+from utils.device import choose_device  # noqa: E402
 from utils.evaluation.metrics import IGNORED, THRESHOLD, average_precision  # noqa: E402
+from utils.features import cached_features  # noqa: E402
+from utils.scoring import score_split  # noqa: E402
 
 
 def main():
-    spec, home = load_spec(sys.argv[1])
+    out = Path(sys.argv[1])
+    choose_device("cpu")
+    spec, home = load_spec("voc07", out / "labels_twin")
     train, test = (read_split(spec, home, split) for split in ("train", "test"))
-    found = np.load(Path(sys.argv[2]) / "scores.npz")
-    scores, labels = found["scores"], found["targets"]
-    if list(found["paths"]) != test.paths:
-        sys.exit("RESULTS are of other photos than LABELS")
+    model, description = load_checkpoint(out / "twin/efficientnet_lite2/last.pdparams")
+    find = (model.backbone, description["normalization"], test, description["img_size"])
+    (maps,) = cached_features(*find, out / "twin/features")
+    scores = score_split(model.classifier, FeatureLoader(test, maps, batch_size=64), None)
+    labels = test.labels
     filled, every = filled_classes(train.labels, test.labels), np.arange(len(spec.classes))
     print(class_table(spec.classes, train, scores, labels))
     for name, classes in (
