@@ -96,8 +96,8 @@ def test_batch_size_and_threshold_are_those_of_training():
 
 
 def test_the_checkpoint_must_be_named(rejected):  # fault 42
-    for parse in (val.parse_args, export_model.parse_args):
-        assert "--load_from" in rejected([], parse)
+    assert "--load_from" in rejected([], val.parse_args)
+    assert "--model_path" in rejected([], export_model.parse_args)
 
 
 @pytest.mark.parametrize(("cores", "most"), [(1, 1), (2, 2), (64, 8), (None, 1)])
