@@ -139,8 +139,13 @@ def grid_table(table, size):
 
 
 def spread(values, bold=False):
-    text = f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
+    text = f"{np.mean(values):.1f}" + (f" ± {deviation(values):.1f}" if len(values) > 1 else "")
     return f"**{text}**" if bold else text
+
+
+def deviation(values):
+    """Standard deviation over seeds; 0 where there is one."""
+    return np.std(values, ddof=1) if len(values) > 1 else 0.0
 
 
 def baseline_table(table):
@@ -251,7 +256,7 @@ def draw(table, path):
     for panel, size in zip(panels, SIZES, strict=True):
         for H in HEADS:
             values = [table[size, "csra", H, lam] for lam in LAMBDAS]
-            means, deviations = np.mean(values, axis=1), np.std(values, axis=1, ddof=1)
+            means, deviations = np.mean(values, axis=1), [deviation(one) for one in values]
             panel.errorbar(LAMBDAS, means, deviations, marker="o", capsize=2, label=f"H = {H}")
         panel.axhline(np.mean(table[size, "linear"]), color="grey", linestyle="--")
         panel.set(title=f"{size} px", xlabel="lambda")
