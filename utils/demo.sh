@@ -25,11 +25,16 @@ for run in csra baseline; do
 done
 echo "== 4/5 predict"
 "$python" predict.py --load_from $out/csra/resnet18/last.pdparams --img_dir utils/demo_images
-echo "== 5/5 predict with the weights that ship with the project, on photos that an installed package brings"
 photos=$("$python" -c 'import site, pathlib
 names = ("sklearn/datasets/images/*.jpg", "matplotlib/mpl-data/sample_data/*.jpg")
 print(*(p for d in site.getsitepackages() for n in names for p in pathlib.Path(d).glob(n)), sep="\n")')
-mapfile -t photos <<<"${photos:-utils/demo_images}" # without such a package: the drawn pictures
+if [ -n "$photos" ]; then
+    echo "== 5/5 the weights that ship with the project, on photos that an installed package brings"
+else
+    echo "== 5/5 the weights that ship with the project, on the drawn pictures, for want of photos: they know none of it"
+    photos=utils/demo_images
+fi
+mapfile -t photos <<<"$photos"
 "$python" predict.py --img_dir "${photos[@]}"
 "$python" - $out <<'END'
 import json
