@@ -31,9 +31,16 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.common import filled_classes, mean_ap  # noqa: E402
-from benchmarks.head_bank import score_bank, train_bank  # noqa: E402
+from benchmarks.head_bank import (  # noqa: E402
+    MOMENTUM,
+    WEIGHT_DECAY,
+    cosine,
+    score_bank,
+    train_bank,
+    unnamed,
+)
 from datasets.features import FeatureLoader  # noqa: E402
-from datasets.records import Records, read_split  # noqa: E402
+from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
 from models import build_model, normalization_of  # noqa: E402
 from models.csra import MHA  # noqa: E402
@@ -167,24 +174,19 @@ def train_baseline(setting, maps, labels, test_maps, test_labels):
     name, *scale = setting["kind"]
     linear = nn.Sequential(nn.Flatten(), nn.Linear(dim, classes))
     head = linear if name == "linear" else Scaled(dim, classes, *scale)
-    optimizer = make_optimizer(head, momentum=0.9, weight_decay=1e-4)
+    optimizer = make_optimizer(head, MOMENTUM, WEIGHT_DECAY)
 
     def loader(maps, labels, **options):
-        records = Records([None] * len(labels), labels, [None] * len(labels))
-        return FeatureLoader(records, maps.transpose(0, 2, 1)[..., None], batch_size=BATCH, **options)
+        return FeatureLoader(unnamed(labels), maps.transpose(0, 2, 1)[..., None], batch_size=BATCH, **options)
 
     train = loader(maps, labels, shuffle=True, seed=setting["seed"])
     steps = setting["epochs"] * len(train)
     for epoch in range(setting["epochs"]):
+        before = epoch * len(train)
+        rates = [cosine(setting["lr"] / HEAD_LR, before + i, steps) for i in range(len(train))]
         with redirect_stdout(StringIO()):
-            rate = partial(cosine, setting["lr"] / HEAD_LR, epoch * len(train), steps)
-            train_epoch(head, train, optimizer, rate, None, epoch, len(train))
+            train_epoch(head, train, optimizer, rates.__getitem__, None, epoch, len(train))
     return score_split(head, loader(test_maps, test_labels), None)
-
-
-def cosine(peak, done, steps, iteration):
-    """The rate of a step that falls from `peak` to 0 over `steps`, of which `done` were in earlier epochs."""
-    return peak * (1 + np.cos(np.pi * (done + iteration) / steps)) / 2
 
 
 def name_of(line):

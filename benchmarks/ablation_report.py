@@ -62,7 +62,7 @@ cosine decay to 0 step by step; the figures are those after the last epoch. Ever
 REFERENCE = """## Beside the original
 
 The original head was measured on the same maps: learning rate 0.3, 10 epochs, cosine decay, one seed. Here
-the same settings (the rate falls after each epoch, not after each step), seed 0.
+the same settings (the rate falls after each epoch, not after each step), seeds from 0 on.
 
 """
 GRID = """## The grid

@@ -14,6 +14,7 @@ from paddle import nn
 from tqdm import tqdm
 
 from datasets.features import FeatureLoader
+from datasets.records import Records
 from models.csra import MAX, TEMPERATURES
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -72,12 +73,12 @@ def train_bank(settings, rates, maps, labels, epochs, batch_size, seed, by_epoch
     paddle.seed(seed)
     bank = HeadBank(settings, maps.shape[2], labels.shape[1], rates)
     optimizer = paddle.optimizer.Momentum(0.0, MOMENTUM, bank.parameters(), weight_decay=WEIGHT_DECAY)
-    loader = FeatureLoader(Labels(labels), maps, batch_size=batch_size, shuffle=True, seed=seed)
+    loader = FeatureLoader(unnamed(labels), maps, batch_size=batch_size, shuffle=True, seed=seed)
     steps = epochs * len(loader)
     batches = (batch for epoch in range(epochs) for batch in loader.epoch(epoch))
     for step, batch in enumerate(tqdm(batches, total=steps, leave=False, disable=None)):
         done = step // len(loader) * len(loader) if by_epoch else step
-        optimizer.set_lr((1 + math.cos(math.pi * done / steps)) / 2)
+        optimizer.set_lr(cosine(1.0, done, steps))
         logits = bank(paddle.to_tensor(batch.photos))  # (B, K, C)
         target = paddle.to_tensor(batch.labels.astype("float32")).unsqueeze(1).expand_as(logits)
         loss = F.binary_cross_entropy_with_logits(logits, target) * len(settings)  # the sum of K means
@@ -97,11 +98,11 @@ def score_bank(bank, maps, batch_size):
     return np.concatenate(parts).transpose(1, 0, 2)
 
 
-class Labels:
-    """Labels in the place of records."""
+def cosine(peak, done, steps):
+    """The rate after `done` of `steps` steps, falling from `peak` to 0."""
+    return peak * (1 + math.cos(math.pi * done / steps)) / 2
 
-    def __init__(self, labels):
-        self.labels = labels
 
-    def __len__(self):
-        return len(self.labels)
+def unnamed(labels):
+    """Records of photos of which the labels (N, C) alone matter."""
+    return Records([None] * len(labels), labels, [None] * len(labels))

@@ -20,6 +20,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.common import filled_classes  # noqa: E402
 from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
 from utils.checkpoint import read_checkpoint  # noqa: E402
@@ -55,9 +56,7 @@ def main():
             found[name] = read_scores(table, test.paths, spec.classes)
     rules = {"ignored_is_negative": spec.ignored_is_negative_in_precision}
     ap = {name: evaluate(scores, test.labels, **rules)["ap"] for name, scores in found.items()}
-    filled = [
-        c for c in range(len(spec.classes)) if min((s.labels[:, c] == 1).sum() for s in (train, test)) >= 15
-    ]
+    filled = filled_classes(train.labels, test.labels)
     maps = {name: mean_of(values, range(len(values))) for name, values in ap.items()}
     filled_maps = {name: mean_of(values, filled) for name, values in ap.items()}
     worst = {name: float(np.abs(scores - expected).max()) for name, scores in found.items()}

@@ -69,8 +69,8 @@ def init_heads(heads, classes, numbers, name, pretrained):
             raise UserError(
                 f"the classifier in {path} is for {rows.shape[1]} features, the trunk has {weight.shape[1]}"
             )
-        for name, its in numbers.items():
-            c, row = classes.index(name), rows[its].mean(axis=0)
+        for label, its in numbers.items():
+            c, row = classes.index(label), rows[its].mean(axis=0)
             weight[c] = row * np.linalg.norm(weight[c]) / np.linalg.norm(row)
         head.head.weight.set_value(weight[:, :, None, None])
     print(f"heads of {len(numbers)} classes start from the ImageNet classifier in {path}")

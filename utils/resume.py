@@ -24,7 +24,7 @@ def save_state(model, optimizer, path, about):
     tensors = {}
     for key, value in optimizer.state_dict().items():
         if isinstance(value, paddle.Tensor):
-            own = max((name for name in names if key.startswith(name)), key=len)
+            own = _owner(key, names)
             tensors[names[own] + key[len(own) :]] = value.numpy()
     write_state(path, tensors, about)
 
@@ -64,12 +64,17 @@ def resume(choice, run, model, trained, optimizer, description):
     return 0
 
 
+def _owner(key, names):
+    """The parameter that an entry of an optimizer's state belongs to, by the longest name; None for none."""
+    return max((name for name in names if key.startswith(name)), key=len, default=None)
+
+
 def _in_paddles_names(trained, state, path):
     """The state for an optimizer that steps `trained`; UserError when it was of another part of the model."""
     parameters = dict(trained.named_parameters())
     found, seen = {}, set()
     for key, value in state.items():
-        own = max((name for name in parameters if key.startswith(name)), key=len, default=None)
+        own = _owner(key, parameters)
         seen.add(own)
         if own:
             found[parameters[own].name + key[len(own) :]] = paddle.to_tensor(value)
