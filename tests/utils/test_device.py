@@ -1,7 +1,6 @@
 """The device and the seed of Paddle's draws."""
 
-import platform
-import resource
+import ctypes
 
 import numpy as np
 import paddle
@@ -54,14 +53,28 @@ def test_seed_decides_the_weights():  # fault 18
     assert not np.array_equal(weights(5), weights(6))
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone is told to keep freed memory")
+class Mallinfo(ctypes.Structure):
+    """What glibc's mallinfo2 tells of the heap, in bytes."""
+
+    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "used", "free", "keepcost")
+    _fields_ = [(name, ctypes.c_size_t) for name in _names]
+
+
+def heap():
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = Mallinfo
+    return libc.mallinfo2()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc alone is told to keep memory")
 def test_a_cpu_keeps_freed_memory_for_the_next_step():
-    x = paddle.ones([16, 1024, 1024])  # 64 MiB: 16,384 pages
-
-    def new_pages():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        (x + 1).numpy()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
     choose_device("cpu")
-    assert [new_pages() for _ in range(4)][-1] < 1000
+    before = heap()
+    x = ctypes.create_string_buffer(64 << 20)
+    with_x = heap()
+    del x
+    after = heap()
+    assert with_x.hblkhd == before.hblkhd  # on the heap, not in pages of its own
+    assert with_x.used - before.used >= 64 << 20
+    assert after.free >= 64 << 20
+    assert after.arena == with_x.arena  # nothing was given back
