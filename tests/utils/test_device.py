@@ -56,7 +56,18 @@ def test_seed_decides_the_weights():  # fault 18
 class Mallinfo(ctypes.Structure):
     """What glibc's mallinfo2 tells of the heap, in bytes."""
 
-    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "used", "free", "keepcost")
+    _names = (
+        "arena",
+        "ordblks",
+        "smblks",
+        "hblks",
+        "hblkhd",
+        "usmblks",
+        "fsmblks",
+        "used",
+        "free",
+        "keepcost",
+    )
     _fields_ = [(name, ctypes.c_size_t) for name in _names]
 
 
