@@ -14,8 +14,8 @@ TARGETS = (-1, 0, 1, 99)  # negative, negative or difficult, positive, unspecifi
 
 @dataclass
 class Records:
-    """A split. paths: N strings; labels (N, C) int8: 1 positive, 0 negative, -1 ignored;
-    boxes: N boxes (x, y, width, height) in pixels, or None."""
+    """A split. paths: N strings; labels (N, C) int8: 1 positive, 0 negative, -1 ignored (by the
+    loss, by evaluation); boxes: N boxes (x, y, width, height) in pixels, or None."""
 
     paths: list
     labels: np.ndarray
@@ -30,7 +30,7 @@ def read_split(spec, folder, split):
     name = spec.train_file if split == "train" else spec.test_file
     if name is None:
         raise UserError(f"data set {spec.name} in {folder} has no {split} split; prepare it with one")
-    ignored = None if split == "train" else spec.test_ignored
+    ignored = spec.train_ignored if split == "train" else spec.test_ignored
     return read_records(Path(folder) / name, len(spec.classes), ignored)
 
 

@@ -2,7 +2,8 @@
 
 A built-in data set is an entry of SPECS. Any other one is a folder with label
 files and a `classes.json`: {"classes": [...], "train": FILE, "test": FILE,
-"ignored": value in the test targets that evaluation leaves out, or null}.
+"ignored": value in the test targets that evaluation leaves out, or null,
+"train_ignored": value in the training targets that the loss leaves out, or null}.
 """
 
 import os
@@ -59,6 +60,7 @@ class Spec:
     train_file: str | None
     test_file: str | None
     test_ignored: int | None = None  # test target that evaluation leaves out
+    train_ignored: int | None = None  # training target that the loss leaves out: not annotated
     ignored_is_negative_in_precision: bool = False  # the reference's rule for WIDER
     mean: tuple = (0.0, 0.0, 0.0)  # of pixels in 0..1
     std: tuple = (1.0, 1.0, 1.0)
@@ -89,7 +91,7 @@ def load_spec(dataset, data_dir=None):
     """Return (spec, folder of its label files) for `--dataset NAME|DIR [--data_dir DIR]`.
 
     A `classes.json` in the folder overrides class names, label files and the
-    ignored value of a built-in data set. Raises UserError for an unknown name
+    ignored values of a built-in data set. Raises UserError for an unknown name
     (the valid ones are listed) and for a `classes.json` that does not fit.
     """
     if dataset in SPECS:
@@ -122,8 +124,11 @@ def _override(spec, path):
     files = [given.get("train"), given.get("test")]
     if not all(name is None or isinstance(name, str) for name in files):
         raise UserError(f"{path}: 'train' and 'test' must be names of label files, or null")
-    if type(given.get("ignored")) not in (int, type(None)):
-        raise UserError(f"{path}: 'ignored' must be a whole number, or null")
+    for key in ("ignored", "train_ignored"):
+        if type(given.get(key)) not in (int, type(None)) or given.get(key) == 1:
+            raise UserError(
+                f"{path}: '{key}' must be a whole number other than 1, which is positive, or null"
+            )
     if len(set(classes)) < len(classes):
         raise UserError(f"{path}: 'classes' must be a list of different names")
     return replace(
@@ -132,4 +137,5 @@ def _override(spec, path):
         train_file=given.get("train", spec.train_file),
         test_file=given.get("test", spec.test_file),
         test_ignored=given.get("ignored", spec.test_ignored),
+        train_ignored=given.get("train_ignored", spec.train_ignored),
     )

@@ -245,6 +245,25 @@ def test_a_folder_with_classes_is_a_data_set(tmp_path, write, make_photo):
     assert read_split(spec, folder, "test").labels.tolist() == [[-1, 0]]
 
 
+@pytest.mark.parametrize(
+    ("given", "labels"), [(99, [[1, -1], [0, 0]]), (-1, [[1, 0], [0, -1]]), (None, [[1, 0], [0, 0]])]
+)
+def test_a_folder_may_have_training_labels_that_nobody_gave(tmp_path, write, make_photo, given, labels):
+    """`train_ignored` is for the training split alone, `ignored` for the test split."""
+    about = {"classes": ["disc", "star"], "train": "a.json", "test": "a.json", "ignored": 0}
+    write({**about, "train_ignored": given}, "classes.json")
+    write([{"img_path": make_photo("a.jpg"), "target": target} for target in ([1, 99], [0, -1])], "a.json")
+    spec, folder = load_spec(str(tmp_path))
+    assert read_split(spec, folder, "train").labels.tolist() == labels
+    assert read_split(spec, folder, "test").labels.tolist() == [[1, 0], [-1, 0]]
+
+
+def test_the_built_in_data_sets_train_on_every_label(tmp_path, write):
+    assert {spec.train_ignored for spec in SPECS.values()} == {None}
+    write({"classes": list(VOC_CLASSES), "train_ignored": 99}, "classes.json")
+    assert load_spec("voc07", str(tmp_path))[0].train_ignored == 99
+
+
 def test_label_files_of_a_folder_may_lie_elsewhere(tmp_path, write):
     write({"classes": ["disc"], "train": "a.json", "test": "b.json"}, "classes.json")
     assert load_spec(str(tmp_path), "elsewhere")[1].as_posix() == "elsewhere"
@@ -308,6 +327,10 @@ def test_no_name_for_the_label_files_means_no_such_split(tmp_path, write):
         {"classes": ["disc"], "test": ["b.json"]},
         {"classes": ["disc"], "ignored": "0"},
         {"classes": ["disc"], "ignored": [0]},
+        {"classes": ["disc"], "ignored": 1},
+        {"classes": ["disc"], "train_ignored": "0"},
+        {"classes": ["disc"], "train_ignored": False},
+        {"classes": ["disc"], "train_ignored": 1},
     ],
     ids=str,
 )
