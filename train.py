@@ -3,31 +3,39 @@
 VOC 2007 as in the paper, on one GPU:   python train.py --num_heads 1 --lam 0.1
 Without residual attention (baseline):  python train.py --lam 0
 Own classes, on a CPU in minutes:  python train.py --dataset DIR --model efficientnet_lite0 --freeze_backbone
+Go on where the last run was ended:     python train.py --resume auto, and the options that it had
+Several GPUs (docs/distributed.md):     python -m paddle.distributed.launch train.py
 
-The run goes to SAVE_DIR/MODEL: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams.
+The run goes to SAVE_DIR/MODEL: log.jsonl, curves.png, epoch_N.pdparams, last.pdparams, best.pdparams.
 """
 
+import json
 from functools import partial
 from pathlib import Path
 
-from datasets.features import FeatureLoader
-from datasets.loader import Loader
+import paddle
+
 from datasets.records import read_split
 from datasets.spec import load_spec
 from models import build_model, normalization_of
+from models.loading import load_strict
 from models.pretrained import init_heads
+from models.recompute import recompute_blocks
 from utils.checkpoint import versions
 from utils.device import choose_device
+from utils.distributed import join_processes
 from utils.errors import UserError, run_script
-from utils.evaluation.report import figure_lines, named_figures
-from utils.features import cached_features
 from utils.files import read_json
+from utils.learner import Learner, Precision, make_optimizer
+from utils.losses import choose_loss
 from utils.options import make_parser
-from utils.resume import resume, save_state
-from utils.run_folder import RunFolder
+from utils.plot_log import CAN_DRAW, draw_run
+from utils.resume import find_state
+from utils.run_folder import RunFolder, summary
+from utils.scalars import Scalars
 from utils.schedule import learning_rate
-from utils.scoring import evaluate_split
-from utils.training import make_optimizer, train_epoch
+from utils.training import Training
+from utils.training_data import feature_loaders, photo_loaders, training_augmentations
 
 RESUME = dict(
     type=str,
@@ -35,7 +43,7 @@ RESUME = dict(
     const=None,
     default=None,
     metavar="auto|FILE",
-    help="go on with the run in SAVE_DIR/MODEL: after its newest whole epoch, or from an epoch_N.pdparams",
+    help="go on with the run in SAVE_DIR/MODEL: from its newest checkpoint, or from one that is named",
 )
 
 
@@ -43,9 +51,11 @@ def parse_args(argv=None):
     return make_parser(
         __doc__,
         model="model num_heads lam pretrained init_heads freeze_backbone save_dir",
-        data="dataset data_dir num_cls train_aug test_aug img_size batch_size num_workers",
-        optimizer="lr poly_decay momentum w_d warmup_epoch total_epoch step_size",
-        run="tranval print_freq keep resume threshold seed device",
+        data="dataset data_dir num_cls train_aug test_aug img_size batch_size num_workers cache",
+        loss="loss pos_weight",
+        optimizer="lr scale_lr poly_decay momentum w_d warmup_epoch total_epoch step_size grad_clip ema",
+        machine="device amp amp_dtype accum_steps recompute sync_bn",
+        run="tranval print_freq keep save_every resume log_dir threshold seed",
         changes={"resume": RESUME},
     ).parse_args(argv)
 
@@ -59,91 +69,114 @@ def main(args):
     augmentations = training_augmentations(args, spec)
     train_records = read_split(spec, folder, "train")
     test_records = read_split(spec, folder, "test") if args.tranval else None
+    loss = choose_loss(args.loss, args.pos_weight, train_records.labels)
     device = choose_device(args.device, args.seed)
+    processes = join_processes()
+    check_machine(args, device, processes)
+    model = make_model(args, spec)
+    normalization = normalization_of(model, spec)
+    description = describe(args, spec, folder, normalization)
+
+    scalars = Scalars(args.log_dir) if args.log_dir and processes.first else None
+    run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume) if processes.first else None
+    found = processes.from_first(find_state(args.resume, run, description) if run and args.resume else None)
+    if found:
+        load_strict(model, found.weights, found.path)
+    trained, inputs = (model.classifier, None) if args.freeze_backbone else (model, normalization)
+    optimizer = make_optimizer(trained, args.momentum, args.w_d)
+    precision = Precision(args.amp, args.amp_dtype)
+    learner = Learner(
+        trained, optimizer, inputs, loss, precision, args.grad_clip, args.ema, processes, args.recompute
+    )
+    if found:
+        learner.set_state(found.state, found.about, found.path)
+    if args.freeze_backbone:
+        model.backbone.eval()
+        loaders = feature_loaders(
+            args, model, normalization, train_records, test_records, augmentations, device
+        )
+    else:
+        loaders = photo_loaders(args, train_records, test_records, augmentations, processes)
+    if run:
+        begin(run, found, args.resume)
+        if scalars:
+            for line in run.epochs():
+                scalars.write(line)
+        if not CAN_DRAW:
+            print("curves.png is not drawn without matplotlib: pip install matplotlib")
+        run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
+    training = Training(
+        model,
+        learner,
+        description,
+        spec,
+        *loaders,
+        run,
+        processes,
+        args.threshold,
+        args.print_freq,
+        args.save_every,
+    )
+    start, *begun = found.next_step() if found else (1,)
+    for epoch in range(start, args.total_epoch + 1):
+        line = training.epoch(epoch, rates(args, spec, len(loaders[0]), epoch, processes), *begun)
+        begun = ()
+        if run and CAN_DRAW:
+            draw_run(run.folder)
+        if scalars:
+            scalars.write(line)
+    if run:
+        lines, values = summary(run)
+        run.log(values)
+        print("\n".join([*lines, json.dumps(values)]))
+
+
+def check_machine(args, device, processes):
+    """UserError for options that the device, or the number of processes, cannot do."""
+    for name in ("amp", "sync_bn"):
+        if getattr(args, name) and device == "cpu":
+            raise UserError(f"--{name} needs a GPU, Paddle has nothing for it on a CPU; leave it out")
+    for name in ("recompute", "sync_bn", "cache"):
+        if args.freeze_backbone and getattr(args, name):
+            raise UserError(f"--{name} does nothing for --freeze_backbone; leave one of them out")
+    if args.freeze_backbone and processes.world > 1:
+        raise UserError("--freeze_backbone trains in one process; start it without paddle.distributed.launch")
+
+
+def make_model(args, spec):
+    """The model as it starts, with what --init_heads, --sync_bn and --recompute ask for."""
     model = build_model(
         args.model, len(spec.classes), args.num_heads, args.lam, args.pretrained, args.img_size
     )
     if args.init_heads:
         numbers = read_json(args.init_heads)
         init_heads(model.classifier, list(spec.classes), numbers, args.model, args.pretrained)
-    normalization = normalization_of(model, spec)
-
-    run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume)
-    trained = model.classifier if args.freeze_backbone else model
-    optimizer = make_optimizer(trained, args.momentum, args.w_d)
-    description = describe(args, spec, folder, normalization)
-    done = resume(args.resume, run, model, trained, optimizer, description) if args.resume else 0
-    if args.freeze_backbone:
-        model.backbone.eval()
-        inputs = None  # the heads take feature maps, of the trunk that resume() may have set
-        loaders = feature_loaders(
-            args, model, normalization, train_records, test_records, augmentations, device
-        )
-    else:
-        inputs = normalization
-        loaders = photo_loaders(args, train_records, test_records, augmentations)
-    train_loader, test_loader = loaders
-    run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
-    for epoch in range(done + 1, args.total_epoch + 1):
-        rate = rates(args, spec, len(train_loader), epoch)
-        figures = train_epoch(trained, train_loader, optimizer, rate, inputs, epoch, args.print_freq)
-        print(epoch_line(epoch, figures))
-        metrics = None
-        if test_loader:
-            print(f"Test on Epoch {epoch}")
-            _, test_figures = evaluate_split(trained, test_loader, inputs, spec, args.threshold)
-            print("\n".join(figure_lines(test_figures, spec.classes)))
-            metrics = named_figures(test_figures, spec.classes)
-        run.log({"epoch": epoch, **figures, "metrics": metrics})
-        whole = {**description, "epoch": epoch, "metrics": metrics}
-        run.save(epoch, model, whole, metrics and metrics["mAP"], partial(save_state, trained, optimizer))
-    print("\n".join(summary(run)))
+    if args.sync_bn:
+        model = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if args.recompute:
+        recompute_blocks(model.backbone)
+    return model
 
 
-def training_augmentations(args, spec):
-    """Augmentations in training; with a frozen trunk those that feature maps allow. UserError for others."""
-    given = spec.train_aug if args.train_aug is None else args.train_aug
-    if not args.freeze_backbone:
-        return given
-    beyond = [*(name for name in args.train_aug or () if name != "randomflip"), *args.test_aug]
-    if beyond:
-        raise UserError(f"--freeze_backbone sees each photo once: no {beyond[0]}; give randomflip or nothing")
-    return [name for name in given if name == "randomflip"]
+def begin(run, found, resume):
+    """Make the run folder ready to go on from `found`, or for a new run."""
+    if found:
+        run.go_on(*(found.about[name] for name in ("epoch", "iteration", "last", "best")))
+        epoch, done, _ = found.next_step()
+        moment = f"in epoch {epoch} after {done} iterations" if done else f"after epoch {epoch - 1}"
+        print(f"going on {moment}, from {found.path}")
+    elif resume:
+        run.start_anew()
+        print(f"nothing to go on with in {run.folder}: a new run")
 
 
-def photo_loaders(args, train_records, test_records, augmentations):
-    """Loaders of the training split and of the evaluation split (None without its records)."""
-    common = {"seed": args.seed, "num_workers": args.num_workers}
-    train = Loader(train_records, args.img_size, args.batch_size, augmentations, shuffle=True, **common)
-    if test_records is None:
-        return train, None
-    return train, Loader(test_records, args.img_size, args.batch_size, args.test_aug, **common)
-
-
-def feature_loaders(args, model, normalization, train_records, test_records, augmentations, device):
-    """The same of feature maps, from the cache in SAVE_DIR/features."""
-
-    def maps(records, *views):
-        folder = Path(args.save_dir) / "features"
-        gpu = device == "gpu"
-        return cached_features(
-            model.backbone, normalization, records, args.img_size, folder, views, gpu, args.num_workers
-        )
-
-    common = {"batch_size": args.batch_size, "seed": args.seed}
-    views = ["plain", "mirrored"] if augmentations else ["plain"]
-    train = FeatureLoader(train_records, *maps(train_records, *views), shuffle=True, **common)
-    return train, FeatureLoader(
-        test_records, *maps(test_records, "plain"), **common
-    ) if test_records else None
-
-
-def rates(args, spec, iterations, epoch):
+def rates(args, spec, iterations, epoch, processes):
     """The trunk's learning rate in this epoch as a function of the iteration."""
+    scale = processes.world * args.accum_steps if args.scale_lr else 1
     return partial(
         learning_rate,
         epoch,
-        base_lr=args.lr,
+        base_lr=args.lr * scale,
         iterations=iterations,
         total_epoch=args.total_epoch,
         step_size=args.step_size or spec.step_size,
@@ -166,30 +199,6 @@ def describe(args, spec, folder, normalization):
         "data_dir": str(folder),
         "averaged": False,
     }
-
-
-def epoch_line(epoch, figures):
-    return (
-        f"Epoch {epoch} training ends, total {figures['time']:.2f}s, loss:{figures['loss']:.5f}, "
-        f"lr:{figures['lr']:.3e}, head lr:{figures['head_lr']:.3e}, batch time:{figures['batch_time']:.4f}, "
-        f"data time:{figures['data_time']:.4f}, {figures['photos_per_second']:.1f} images/s"
-    )
-
-
-def summary(run):
-    """The closing lines: last and best side by side, and where they are."""
-    epoch, mAP = run.last
-    lines = [
-        f"last: epoch {epoch}"
-        + ("" if mAP is None else f", mAP {mAP:.6f}")
-        + f", {run.folder / 'last.pdparams'}"
-    ]
-    if run.best:
-        epoch, mAP = run.best
-        lines.append(
-            f"best on the evaluation split: epoch {epoch}, mAP {mAP:.6f}, {run.folder / 'best.pdparams'}"
-        )
-    return lines
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.loader import Loader
+from datasets.loader import Loader, Share
 from datasets.records import read_split
 from datasets.spec import load_spec
 from models.csra import attend_at_test_time
 from utils.checkpoint import load_checkpoint
 from utils.device import choose_device
+from utils.distributed import join_processes
 from utils.errors import UserError, run_script
 from utils.evaluation.report import figure_lines, named_figures
 from utils.files import atomic_path, write_json
@@ -36,6 +37,7 @@ def parse_args(argv=None):
 
 def main(args):
     choose_device(args.device)
+    processes = join_processes()
     model, description = load_checkpoint(
         args.load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
@@ -48,14 +50,17 @@ def main(args):
         args.test_aug,
         seed=args.seed,
         num_workers=args.num_workers,
+        share=Share(processes.rank, processes.world),
     )
     size = description["img_size"]
     print(
         f"Test on {args.load_from}: {len(records)} photos of {spec.name}, {args.split} split, {size} px{said}"
     )
-    scores, figures = evaluate_split(model, loader, description["normalization"], spec, args.threshold)
+    scores, figures = evaluate_split(
+        model, loader, description["normalization"], spec, args.threshold, processes
+    )
     print("\n".join(figure_lines(figures, spec.classes)))
-    if args.out:
+    if args.out and processes.first:
         results = {**named_figures(figures, spec.classes), "checkpoint": description, "options": vars(args)}
         write_results(Path(args.out), results, records, scores)
 

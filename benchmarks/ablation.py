@@ -46,8 +46,9 @@ from models import build_model, normalization_of  # noqa: E402
 from models.csra import MHA  # noqa: E402
 from utils.device import choose_device  # noqa: E402
 from utils.features import cached_features  # noqa: E402
+from utils.learner import HEAD_LR, Learner, make_optimizer  # noqa: E402
 from utils.scoring import score_split  # noqa: E402
-from utils.training import HEAD_LR, make_optimizer, train_epoch  # noqa: E402
+from utils.training import train_epoch  # noqa: E402
 
 MODEL = "efficientnet_lite0"
 SIZES = (224, 320)  # pixels
@@ -174,7 +175,7 @@ def train_baseline(setting, maps, labels, test_maps, test_labels):
     name, *scale = setting["kind"]
     linear = nn.Sequential(nn.Flatten(), nn.Linear(dim, classes))
     head = linear if name == "linear" else Scaled(dim, classes, *scale)
-    optimizer = make_optimizer(head, MOMENTUM, WEIGHT_DECAY)
+    learner = Learner(head, make_optimizer(head, MOMENTUM, WEIGHT_DECAY), normalization=None)
 
     def loader(maps, labels, **options):
         return FeatureLoader(unnamed(labels), maps.transpose(0, 2, 1)[..., None], batch_size=BATCH, **options)
@@ -185,7 +186,7 @@ def train_baseline(setting, maps, labels, test_maps, test_labels):
         before = epoch * len(train)
         rates = [cosine(setting["lr"] / HEAD_LR, before + i, steps) for i in range(len(train))]
         with redirect_stdout(StringIO()):
-            train_epoch(head, train, optimizer, rates.__getitem__, None, epoch, len(train))
+            train_epoch(learner, train, rates.__getitem__, epoch, len(train))
     return score_split(head, loader(test_maps, test_labels), None)
 
 

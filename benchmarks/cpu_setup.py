@@ -15,21 +15,24 @@ ROOT = Path(__file__).resolve().parents[1]
 STEP = """
 import sys, time
 sys.path.insert(0, {root!r})
+import numpy as np
 import paddle
+from datasets.loader import Batch
 from models import build_model
 from utils.device import choose_device
-from utils.training import make_optimizer, train_step
+from utils.learner import Learner, make_optimizer
 if {ours}:
     choose_device("cpu")
 paddle.seed(0)
 model = build_model("resnet18", 20)
-optimizer = make_optimizer(model, 0.9, 1e-4)
-optimizer.set_lr(0.01)
-x, labels = paddle.rand([16, 3, 96, 96]), paddle.randint(0, 2, [16, 20])
+learner = Learner(model, make_optimizer(model, 0.9, 1e-4), {{"mean": [0, 0, 0], "std": [1, 1, 1]}})
+rng = np.random.default_rng(0)
+photos, labels = rng.integers(0, 256, (16, 96, 96, 3), "uint8"), rng.integers(0, 2, (16, 20), "int8")
+batch = Batch(photos, labels, np.arange(16))
 times = []
 for _ in range(4):
     begin = time.perf_counter()
-    train_step(model, optimizer, x, labels)
+    learner.step(labels.size, [batch], 0.01)
     times.append(time.perf_counter() - begin)
 print(min(times[1:]))
 """

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 
-from datasets.loader import Batch  # noqa: E402
+from datasets.loader import Batches  # noqa: E402
 from datasets.records import Records  # noqa: E402
 from datasets.spec import SPECS  # noqa: E402
 from datasets.transforms import read_photo, transform  # noqa: E402
@@ -28,8 +28,9 @@ from models.loading import load_strict  # noqa: E402
 from models.vit import VisionTransformer, resize_pos_embed  # noqa: E402
 from utils.checkpoint import load_checkpoint  # noqa: E402
 from utils.evaluation.metrics import IGNORED, average_precision  # noqa: E402
+from utils.learner import Learner, make_optimizer  # noqa: E402
 from utils.schedule import learning_rate  # noqa: E402
-from utils.training import make_optimizer, train_epoch  # noqa: E402
+from utils.training import train_epoch  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
 
 SMALL = ROOT / "tests/golden"
@@ -124,33 +125,28 @@ def six_steps(golden):
     """ResNet-18 trained six steps by utils/training.py: (losses, tensors after step 6, after step 1)."""
     data = np.load(golden / "resnet18_six_steps.npz")
     model, _ = unpacked(golden / RESNET18)
-    optimizer = make_optimizer(model, momentum=0.9, weight_decay=1e-4)
+    learner = Learner(model, make_optimizer(model, momentum=0.9, weight_decay=1e-4), PIXELS)
     losses, tensors = [], []
     for step in range(6):
         photos = data["photos_112"][data["batch_photo"][step]].copy()  # (4, 112, 112, 3) uint8
         flip = data["batch_flip"][step]
         photos[flip] = photos[flip, :, ::-1]
-        figures = train_epoch(
-            model, OneBatch(photos, data["targets"][step]), optimizer, lambda _: 0.01, PIXELS, step + 1, 100
-        )
+        loader = OneBatch(photos, data["targets"][step])
+        figures = train_epoch(learner, loader, lambda _: 0.01, step + 1, 100)
         losses.append(figures["loss"])
         tensors.append({name: value.numpy().copy() for name, value in model.state_dict().items()})
     return losses, tensors[-1], tensors[0]
 
 
-class OneBatch:
+class OneBatch(Batches):
     """A loader of the one batch that it is given."""
 
     def __init__(self, photos, labels):
-        self.batch = Batch(photos, labels, np.arange(len(photos)))
-        self.batch_size = len(photos)
-        self.records = Records([str(i) for i in range(len(photos))], labels, [None] * len(photos))
+        super().__init__(Records([""] * len(photos), labels, [None] * len(photos)), len(photos))
+        self.photos = photos
 
-    def __len__(self):
-        return 1
-
-    def epoch(self, _):
-        yield self.batch
+    def _inputs(self, rows, _):
+        return iter(self.photos[rows])
 
 
 def check_training(golden):

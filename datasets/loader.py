@@ -23,40 +23,105 @@ class Batch:
     indices: np.ndarray
 
 
-class Loader:
-    """Batches of a split. `loader.epoch(n)` iterates over all photos once.
+@dataclass(frozen=True)
+class Share:
+    """Which process of `world` ones a loader is for, and how many batches make a step there."""
 
-    The order (with shuffle) and every random draw derive from (seed, epoch, photo)
-    alone, so that `num_workers` changes the speed and nothing else.
+    rank: int = 0
+    world: int = 1
+    accum_steps: int = 1
+
+
+WHOLE = Share()
+
+
+class Batches:
+    """What the loaders have in common: which rows of the records come when.
+
+    `loader.epoch(n)` gives every row once, in batches; `loader.steps(n)` gives them in
+    the steps of the optimizer. The order (with shuffle) derives from (seed, epoch) alone.
+    A subclass defines _inputs(rows, epoch), which yields what the model takes for each row.
     """
 
-    def __init__(self, records, img_size, batch_size, augmentations=(), shuffle=False, seed=0, num_workers=0):
+    def __init__(self, records, batch_size, shuffle=False, seed=0, share=WHOLE):
         self.records = records
-        self.img_size = img_size
         self.batch_size = batch_size
-        self.augmentations = augmentations
         self.shuffle = shuffle
         self.seed = seed
-        self.num_workers = num_workers
+        self.share = share
 
     def __len__(self):
-        return -(-len(self.records) // self.batch_size)  # the last batch may be smaller
+        """Steps of an epoch; the last one may be smaller."""
+        return -(-len(self.records) // self.step_size)
+
+    @property
+    def step_size(self):
+        """Photos of a step, in all processes."""
+        return self.batch_size * self.share.accum_steps * self.share.world
 
     def epoch(self, epoch=0):
-        """Yield the batches of one epoch. Raises UserError for a photo that cannot be read."""
+        """Yield the batches of one epoch; of several processes each has whole batches of its own."""
         order = epoch_order(len(self.records), self.shuffle, self.seed, epoch)
-        photos = ordered_map(
-            lambda index: self._photo(index, epoch), order, self.num_workers, ahead=2 * self.batch_size
+        own = _cut(order, self.batch_size)[self.share.rank :: self.share.world]
+        yield from self._batches(own, epoch)
+
+    def steps(self, epoch, first=0):
+        """Yield (known, batches) for each step from number `first` on.
+
+        The photos of a step are dealt out to the processes; batches: a list of this one's,
+        of batch_size photos at most. known: how many labels of the step are not ignored,
+        over the number of processes: losses summed in each process, divided by it and
+        averaged over the processes, are the mean over the step. A process for which
+        no photo is left gets one whose labels are all ignored.
+        """
+        order = epoch_order(len(self.records), self.shuffle, self.seed, epoch)
+        steps = _cut(order, self.step_size)[first:]
+        own = [step[self.share.rank :: self.share.world] for step in steps]
+        parts = [
+            _cut(rows if len(rows) else step[:1], self.batch_size)
+            for step, rows in zip(steps, own, strict=True)
+        ]
+        batches = self._batches([rows for part in parts for rows in part], epoch)
+        for step, rows, part in zip(steps, own, parts, strict=True):
+            known = np.count_nonzero(self.records.labels[step] >= 0) / self.share.world
+            mine = [next(batches) for _ in part]
+            if not len(rows):
+                mine[0].labels = np.full_like(mine[0].labels, -1)
+            yield known, mine
+
+    def _batches(self, parts, epoch):
+        inputs = self._inputs(np.concatenate(parts) if parts else [], epoch)
+        for rows in parts:
+            yield Batch(np.stack([next(inputs) for _ in rows]), self.records.labels[rows], rows)
+
+
+class Loader(Batches):
+    """Batches of photos (B, S, S, 3) uint8.
+
+    Every random draw derives from (seed, epoch, photo) alone, so that `num_workers`
+    changes the speed and nothing else. Raises UserError for a photo that cannot be read.
+    """
+
+    def __init__(self, records, img_size, batch_size, augmentations=(), *, num_workers=0, **order):
+        super().__init__(records, batch_size, **order)
+        self.img_size = img_size
+        self.augmentations = augmentations
+        self.num_workers = num_workers
+
+    def _inputs(self, rows, epoch):
+        return ordered_map(
+            lambda row: self._photo(row, epoch), rows, self.num_workers, ahead=2 * self.batch_size
         )
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
-            batch = np.stack([next(photos) for _ in indices])
-            yield Batch(batch, self.records.labels[indices], indices)
 
     def _photo(self, index, epoch):
         image = read_photo(self.records.paths[index], self.records.boxes[index])
         rng = photo_rng(self.seed, epoch, index) if self.augmentations else None
         return transform(image, self.img_size, self.augmentations, rng)
+
+
+def _cut(rows, size):
+    """Rows in pieces of `size`, the last one perhaps smaller."""
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def epoch_order(count, shuffle, seed, epoch):

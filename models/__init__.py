@@ -55,6 +55,11 @@ def build_model(name, num_classes, num_heads=1, lam=0.1, pretrained="none", img_
     return CSRAModel(backbone, MHA(num_heads, lam, backbone.num_features, num_classes))
 
 
+def statistics(layer):
+    """What a layer holds beside its trained parameters: means and variances of batch norm."""
+    return [value for value in layer.state_dict().values() if value.stop_gradient]
+
+
 def normalization_of(model, spec):
     """What photos are normalised with, {"mean", "std"}: the trunk's own rule, or else the data set's."""
     own = getattr(model.backbone, "normalization", None)

@@ -6,6 +6,14 @@ import sys
 LONGEST = 1000  # characters of a message; names in a damaged file may be megabytes
 
 
+class Interrupted(Exception):
+    """A signal asked the process to end, and it has saved what it was at. number: that of the signal."""
+
+    def __init__(self, number, said):
+        super().__init__(said)
+        self.number = number
+
+
 class UserError(Exception):
     """A mistake of the user: one line saying what, where and what to do.
 
@@ -29,8 +37,8 @@ def run_script(main, parse_args):
     """Run main(parse_args()) and end the process as every script here does.
 
     Exit code: what main returns (None counts as 0), 2 for a UserError (one line
-    `error: ...` on standard error), 130 for Ctrl-C. Any other exception is a
-    fault of ours and keeps its traceback.
+    `error: ...` on standard error), 130 for Ctrl-C, 143 for a SIGTERM after which it tidied up. Any
+    other exception is a fault of ours and keeps its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
@@ -40,6 +48,9 @@ def run_script(main, parse_args):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        code = 128 + stop.number
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130

@@ -4,11 +4,13 @@ losses = LOSSES["bce"](logits, labels)  # (B, C)
 known_mean(losses, labels).backward()
 """
 
-from functools import wraps
+from functools import partial, wraps
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
+
+from utils.errors import UserError
 
 
 def of_known_labels(loss):
@@ -93,3 +95,14 @@ def positive_weights(labels):
     weights = np.ones(labels.shape[1], "float32")
     np.divide(negatives, positives, out=weights, where=(positives > 0) & (negatives > 0), casting="same_kind")
     return weights
+
+
+def choose_loss(name, pos_weight, labels):
+    """The loss of --loss and --pos_weight for training labels (N, C). UserError where they do not fit."""
+    if pos_weight is None:
+        return LOSSES[name]
+    if name != "bce":
+        raise UserError(
+            f"--pos_weight is for --loss bce; {name} weighs positives itself: leave one of them out"
+        )
+    return partial(bce, pos_weight=paddle.to_tensor(positive_weights(labels)))

@@ -113,7 +113,8 @@ OPTIONS = {
                       + " ".join(AUGMENTATIONS) + " (voc07: randomflip resizedcrop)"),
     "test_aug": dict(default=[], nargs="*", type=augmentation, help="the same at evaluation (default: none)"),
     "img_size": dict(default=448, type=whole(32, LARGEST), help="side of the square photos become, pixels"),
-    "batch_size": dict(default=16, type=whole(1), help="photos a step"),
+    "batch_size": dict(default=16, type=whole(1), help="photos a step, in each process"),
+    "cache": dict(default=None, choices=("ram",), help="keep decoded photos in memory, for small sets"),
     "num_workers": dict(default=min(8, os.cpu_count() or 1), type=whole(0), help="threads that read photos"),
     "img_dir": dict(default=["images/"], nargs="+", help="photos and folders of photos"),
     # optimizer
@@ -124,7 +125,27 @@ OPTIONS = {
     "total_epoch": dict(default=30, type=whole(1), help="epochs"),
     "step_size": dict(default=None, type=whole(1), help="epochs between decays (coco, wider: 5, others: 4)"),
     "poly_decay": dict(default=False, type=boolean, help="True: decay as (1 - progress) ** 0.9 instead"),
+    "scale_lr": dict(default=False, type=boolean, nargs="?", const=True,
+                     help="multiply --lr by the number of processes and by --accum_steps"),
+    "accum_steps": dict(default=1, type=whole(1), help="batches whose gradients make one step together"),
+    "grad_clip": dict(default=None, type=number(0), help="largest norm of the gradients of a step"),
+    "ema": dict(default=None, type=number(0, 1), metavar="DECAY", help="also average the weights, by 0.999 "
+                "or so a step; both are evaluated and saved"),
+    "loss": dict(default="bce", choices=("bce", "asl", "focal"), help="binary cross-entropy, asymmetric or "
+                 "focal loss"),
+    "pos_weight": dict(default=None, choices=("auto",), help="auto: weigh the positives of a class by its "
+                       "negatives per positive"),
+    # machine
+    "amp": dict(default=None, choices=("O1", "O2"), help="mixed precision: O1 keeps the weights in float32"),
+    "amp_dtype": dict(default="float16", choices=("float16", "bfloat16"), help="of --amp"),
+    "recompute": dict(default=False, type=boolean, nargs="?", const=True,
+                      help="less memory for big images: compute the trunk's inner values twice"),
+    "sync_bn": dict(default=False, type=boolean, nargs="?", const=True,
+                    help="batch norm over the photos of all GPUs"),
     # run
+    "save_every": dict(default=None, type=whole(1), metavar="N", help="also save within an epoch, after "
+                       "every N iterations"),
+    "log_dir": dict(default=None, metavar="DIR", help="write curves for VisualDL to this folder"),
     "save_dir": dict(default="checkpoint", help="the run goes to SAVE_DIR/MODEL"),
     "tranval": dict(default=True, type=boolean, help="evaluate after each epoch"),
     "print_freq": dict(default=100, type=whole(1), help="iterations between two printed lines"),

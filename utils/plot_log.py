@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from utils.optional import optional  # noqa: E402
 from utils.options import Parser  # noqa: E402
 
 LOG = "log.jsonl"
+CAN_DRAW = find_spec("matplotlib") is not None
 RATE = "learning rate of the trunk"
 TITLES = ("loss", RATE, "mAP")
 
@@ -121,6 +123,11 @@ def plot_runs(logs, out):
     _legend(figure, panels[2].lines)
     with atomic_path(out) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def draw_run(folder):
+    """Write the picture of a run to curves.png in its folder, as train.py does after each epoch."""
+    plot_runs({Path(folder).name: read_log(folder)}, Path(folder) / "curves.png")
 
 
 def _finish(panel, title):

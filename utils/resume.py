@@ -1,94 +1,91 @@
-"""Going on with a training that ended before its time.
+"""Finding the state from which a training goes on that ended before its time.
 
-Beside each of the two newest epoch_N.pdparams lies epoch_N.pdopt: what resuming needs
-beyond the weights. Order of photos and all draws derive from seed and epoch, so that on a
-CPU the resumed run ends in the same weights, bit by bit, as one that was never interrupted.
+Beside each of the newest checkpoints lies a .pdopt: what resuming needs beyond the weights.
+Order of photos and all draws derive from seed and epoch, so that on a CPU the resumed run
+ends in the same weights, bit by bit, as one that was never interrupted.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
-import paddle
-
-from models.loading import load_strict
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
-from utils.run_folder import epoch_of
-from utils.weights import read_state, write_state
+from utils.run_folder import moment_of
+from utils.weights import STATE, read_state, write_state
 
 AGREE = ("model", "num_heads", "lam", "classes", "img_size", "normalization")  # in a description
 
 
-def save_state(model, optimizer, path, about):
-    """Write the optimizer's state, named after the parameters of `model`, and `about`, a plain dict."""
-    names = {value.name: name for name, value in model.named_parameters()}
-    tensors = {}
-    for key, value in optimizer.state_dict().items():
-        if isinstance(value, paddle.Tensor):
-            own = _owner(key, names)
-            tensors[names[own] + key[len(own) :]] = value.numpy()
-    write_state(path, tensors, about)
+@dataclass
+class Found:
+    """A moment of a run: weights and state (name -> array), what is said of them, and where they lie."""
+
+    weights: dict
+    description: dict
+    state: dict
+    about: dict
+    path: Path
+
+    def next_step(self):
+        """(epoch, number of its steps that are done, their sums for train_epoch) to go on with."""
+        epoch, iteration = self.about["epoch"], self.about["iteration"]
+        return (epoch + 1, 0, None) if iteration is None else (epoch, iteration, self.about["sums"])
 
 
-def resume(choice, run, model, trained, optimizer, description):
-    """Continue the run in a RunFolder; returns the number of epochs that are done, 0 for none.
+def save_state(learner, path, about, sums=None):
+    """Write the state of a Learner, what RunFolder says (plain values), and the sums of a begun epoch."""
+    tensors, own = learner.state()
+    write_state(path, tensors, {**about, **own, "sums": sums})
 
-    choice: "auto", the newest epoch of the folder that is whole, or the path of an epoch's
-    .pdparams. model: all of it, to be filled; trained: the part that the optimizer steps.
-    Raises UserError when a named checkpoint cannot be continued, or is of another model.
+
+def find_state(choice, run, description):
+    """The Found to go on from with the run in a RunFolder; None where there is nothing.
+
+    choice: "auto", the newest moment of the folder that is whole, or the path of a
+    checkpoint in it. Raises UserError when a named one cannot be continued, or is of
+    another model.
     """
-    if choice == "auto":
-        candidates = sorted(run.folder.glob("epoch_*.pdopt"), key=epoch_of, reverse=True)
-    else:
-        candidates = [Path(choice).with_suffix(".pdopt")]
-    for path in candidates:
-        try:
-            weights, old = read_checkpoint(path.with_suffix(".pdparams"))
-            state, about = read_state(path)
-        except UserError as error:
-            if choice != "auto":
-                raise
-            print(f"{error}; trying the epoch before")
-            continue
-        _check(old, description, path.with_suffix(".pdparams"))
-        state = _in_paddles_names(trained, state, path)
-        load_strict(model, weights, path.with_suffix(".pdparams"))
-        optimizer.set_state_dict(state)
-        run.go_on(about["last"], about["best"])
-        epoch = about["last"][0]
-        print(f"going on after epoch {epoch}, from {path.with_suffix('.pdparams')}")
-        return epoch
-    if candidates:
-        raise UserError(f"no epoch in {run.folder} is whole; start anew without --resume")
-    run.start_anew()
-    print(f"nothing to go on with in {run.folder}: a new run")
-    return 0
-
-
-def _owner(key, names):
-    """The parameter that an entry of an optimizer's state belongs to, by the longest name; None for none."""
-    return max((name for name in names if key.startswith(name)), key=len, default=None)
-
-
-def _in_paddles_names(trained, state, path):
-    """The state for an optimizer that steps `trained`; UserError when it was of another part of the model."""
-    parameters = dict(trained.named_parameters())
-    found, seen = {}, set()
-    for key, value in state.items():
-        own = _owner(key, parameters)
-        seen.add(own)
-        if own:
-            found[parameters[own].name + key[len(own) :]] = paddle.to_tensor(value)
-    if seen != {name for name, value in parameters.items() if not value.stop_gradient}:
-        raise UserError(
-            f"{path} is of a run that trained another part of the model; give --freeze_backbone as it "
-            "did, or start anew without --resume"
-        )
+    found = _newest(run) if choice == "auto" else _read(_own_path(Path(choice), run))
+    if found:
+        for name in AGREE:
+            if (found.description or {}).get(name) != description[name]:
+                raise UserError(
+                    f"{found.path} is of a run with another {name}; give its options, or start anew without "
+                    "--resume"
+                )
     return found
 
 
-def _check(old, new, path):
-    for name in AGREE:
-        if old is None or old[name] != new[name]:
-            raise UserError(
-                f"{path} is of a run with another {name}; give its options, or start anew without --resume"
-            )
+def _newest(run):
+    states = sorted(run.folder.glob(f"epoch_*{STATE}"), key=moment_of, reverse=True)
+    paths = [state.with_suffix(".pdparams") for state in states]
+    last = run.folder / "last.pdparams"
+    if last.exists() and not any(path.exists() and path.samefile(last) for path in paths):
+        try:
+            read_checkpoint(last)
+        except UserError as error:
+            print(f"{error}; it is made anew")
+    for path in paths:
+        try:
+            return _read(path)
+        except UserError as error:
+            print(f"{error}; trying the one before")
+    if paths:
+        raise UserError(f"no epoch in {run.folder} is whole; start anew without --resume")
+    return None
+
+
+def _own_path(path, run):
+    """The epoch_N or epoch_N_iter_I that a file of the run was made from: itself, or that of last or best."""
+    if path.suffix == STATE:
+        return path
+    _, description = read_checkpoint(path)
+    if description is None or path.parent.resolve() != run.folder.resolve():
+        raise UserError(f"{path} is no checkpoint of the run in {run.folder}; name it with --save_dir")
+    return run.path(description["epoch"], description.get("iteration"))
+
+
+def _read(path):
+    weights, description = read_checkpoint(path.with_suffix(".pdparams"))
+    state, about = read_state(path.with_suffix(STATE))
+    return Found(weights, description, state, about, path.with_suffix(".pdparams"))

@@ -1,14 +1,18 @@
 """The folder of one training run: log.jsonl, epoch_N.pdparams, last.pdparams, best.pdparams.
 
-epoch_N.pdopt, of the newest two epochs, is what utils/resume.py needs besides.
+epoch_N.pdopt, of the newest two epochs, is what utils/resume.py needs besides. Within an
+epoch epoch_N_iter_I, after I steps of epoch N, stands for it until the epoch is whole.
+epoch_N_averaged.pdparams and last_averaged.pdparams are the averaged weights of --ema.
 """
 
 import json
+import math
 import os
 import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.checkpoint import save_checkpoint
 from utils.errors import UserError
@@ -20,7 +24,15 @@ try:
 except ImportError:  # Windows has no such lock
     fcntl = None
 
-STATES = 2  # how many .pdopt are kept
+STATES = 2  # of how many epochs, and of how many steps within one, the .pdopt are kept
+
+
+class Saved(NamedTuple):
+    """A checkpoint of a whole epoch and its figure."""
+
+    epoch: int
+    mAP: float | None
+    averaged: bool = False
 
 
 class RunFolder:
@@ -33,7 +45,7 @@ class RunFolder:
     def __init__(self, folder, keep=None, resume=False):
         self.folder = Path(folder)
         self.keep = keep
-        self.best = None  # (epoch, mAP)
+        self.best = None  # the Saved of the highest mAP
         self.last = None
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,28 +67,33 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def go_on(self, last, best):
-        """Continue after the epoch of `last`, (epoch, mAP), as if no later one had begun.
+    def epochs(self):
+        """The lines of the log that stand for an epoch."""
+        log = self.folder / "log.jsonl"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [line for line in map(json.loads, lines) if "epoch" in line]
 
-        Its line becomes the log's last; `last` and `best`, (epoch, mAP) so far or None,
-        become its files again, whatever a kill or later epochs made of them.
+    def go_on(self, epoch, iteration, last, best):
+        """Continue after `iteration` steps of `epoch`, None for all, as if nothing later had begun.
+
+        The line of the last whole epoch becomes the log's last; `last` and `best`, Saved
+        ones or None, become its files again, whatever a kill or later epochs made of them.
         """
-        self.last, self.best = tuple(last), best and tuple(best)
-        epoch = last[0]
+        self.last, self.best = (saved and Saved(*saved) for saved in (last, best))
+        whole = epoch if iteration is None else epoch - 1
         with self._writing():
             log = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-            lines = [
-                line for line in log if line.endswith("\n") and json.loads(line).get("epoch", 0) <= epoch
-            ]
+            lines = [line for line in log if line.endswith("\n") and _stays(json.loads(line), whole)]
             write_text(self.folder / "log.jsonl", "".join(lines))
             for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed
                 leftover.unlink()
             for state in self.folder.glob(f"epoch_*{STATE}"):
-                if epoch_of(state) > epoch:
-                    state.unlink()
-        _copy(self._path(epoch), self.folder / "last.pdparams")
-        if best and self._path(best[0]).exists():  # else --keep has removed it, and best.pdparams stands
-            _copy(self._path(best[0]), self.folder / "best.pdparams")
+                if moment_of(state) > (epoch, iteration or math.inf):
+                    self._remove_step(state) if "iter" in state.name else state.unlink()
+        self._link(self.path(epoch, iteration), "last")
+        self._link(self.path(whole, averaged=True), "last_averaged")
+        if best:
+            self._link(self.path(self.best.epoch, averaged=self.best.averaged), "best")
 
     def save(self, epoch, model, description, mAP=None, save_state=None):
         """Write epoch_N.pdparams; make it `last`, and `best` when its mAP is the highest so far.
@@ -84,19 +101,63 @@ class RunFolder:
         save_state(path, about) writes what resuming needs, before the checkpoint: a
         checkpoint that is there can be continued.
         """
-        path = self._path(epoch)
-        is_best = mAP is not None and (self.best is None or mAP > self.best[1])
-        self.last = (epoch, mAP)
-        self.best = self.last if is_best else self.best
+        self.last = Saved(epoch, mAP)
+        is_best = self._note_best(self.last)
+        path = self.path(epoch)
         if save_state:
-            save_state(path.with_suffix(STATE), {"last": self.last, "best": self.best})
-            self._path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
+            self._save_state(save_state, path, epoch, None)
+            self.path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
         save_checkpoint(path, model, description)
-        _copy(path, self.folder / "last.pdparams")
+        self._link(path, "last")
         if is_best:
-            _copy(path, self.folder / "best.pdparams")
+            self._link(path, "best")
+        for state in self.folder.glob(f"epoch_*_iter_*{STATE}"):
+            self._remove_step(state)
         if self.keep and epoch > self.keep:
-            self._path(epoch - self.keep).unlink(missing_ok=True)
+            for averaged in (False, True):
+                self.path(epoch - self.keep, averaged=averaged).unlink(missing_ok=True)
+
+    def save_averaged(self, epoch, model, description, mAP=None):
+        """The same for the averaged weights, which `model` must have now; call it before save()."""
+        path = self.path(epoch, averaged=True)
+        save_checkpoint(path, model, description)
+        self._link(path, "last_averaged")
+        if self._note_best(Saved(epoch, mAP, averaged=True)):
+            self._link(path, "best")
+
+    def save_step(self, epoch, iteration, model, description, save_state):
+        """Write epoch_N_iter_I.pdparams, after `iteration` steps of the epoch; make it `last`."""
+        path = self.path(epoch, iteration)
+        self._save_state(save_state, path, epoch, iteration)
+        save_checkpoint(path, model, description)
+        self._link(path, "last")
+        for state in sorted(self.folder.glob(f"epoch_*_iter_*{STATE}"), key=moment_of)[:-STATES]:
+            self._remove_step(state)
+
+    def path(self, epoch, iteration=None, averaged=False):
+        """Where a checkpoint lies; its .pdopt lies beside it."""
+        step = "" if iteration is None else f"_iter_{iteration}"
+        return self.folder / f"epoch_{epoch}{step}{'_averaged' * averaged}.pdparams"
+
+    def _note_best(self, saved):
+        """Whether this is the best so far; then it is remembered."""
+        is_best = saved.mAP is not None and (self.best is None or saved.mAP > self.best.mAP)
+        if is_best:
+            self.best = saved
+        return is_best
+
+    def _save_state(self, save_state, path, epoch, iteration):
+        about = {"epoch": epoch, "iteration": iteration, "last": self.last, "best": self.best}
+        save_state(path.with_suffix(STATE), about)
+
+    def _remove_step(self, state):
+        state.with_suffix(".pdparams").unlink(missing_ok=True)
+        state.unlink()
+
+    def _link(self, path, name):
+        """NAME.pdparams becomes the same file as `path`, where that has not been removed by --keep."""
+        if path.exists():
+            _copy(path, self.folder / f"{name}.pdparams")
 
     @contextmanager
     def _writing(self):
@@ -107,15 +168,26 @@ class RunFolder:
                 f"cannot write to {self.folder}: {error.strerror}; choose another --save_dir"
             ) from None
 
-    def _path(self, epoch):
-        return self.folder / f"epoch_{epoch}.pdparams"
-
     def _move_aside(self):
         number = 1
         while (aside := self.folder.with_name(f"{self.folder.name}.{number}")).exists():
             number += 1
         self.folder.rename(aside)
         print(f"an earlier run lay in {self.folder}; it is now {aside}")
+
+
+def summary(run):
+    """(lines, plain values) that close a run: last and best side by side, and where they are."""
+    lines, values = [], {"last": None, "best": None}
+    for name, title in (("last", "last"), ("best", "best on the evaluation split")):
+        saved = getattr(run, name)
+        if saved:
+            path = run.folder / f"{name}.pdparams"
+            mAP = "" if saved.mAP is None else f", mAP {saved.mAP:.6f}"
+            weights = ", averaged weights" if saved.averaged else ""
+            lines.append(f"{title}: epoch {saved.epoch}{weights}{mAP}, {path}")
+            values[name] = {**saved._asdict(), "path": str(path)}
+    return lines, {"summary": values}
 
 
 def _lock(folder):
@@ -133,9 +205,15 @@ def _lock(folder):
     return file
 
 
-def epoch_of(path):
-    """N of an epoch_N file."""
-    return int(re.search(r"\d+", path.stem)[0])
+def moment_of(path):
+    """(epoch, steps of it) of an epoch_N or epoch_N_iter_I file; the steps of a whole epoch are infinite."""
+    epoch, iteration = re.fullmatch(r"epoch_(\d+)(?:_iter_(\d+))?\..*", path.name).groups()
+    return int(epoch), int(iteration or 0) or math.inf
+
+
+def _stays(line, epoch):
+    """Whether a line of the log is of the run up to `epoch`."""
+    return line.get("epoch", 0) <= epoch and "summary" not in line
 
 
 def _copy(source, target):

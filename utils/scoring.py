@@ -6,6 +6,7 @@ import paddle.nn.functional as F
 from tqdm import tqdm
 
 from models import model_input
+from utils.distributed import ALONE
 from utils.errors import UserError
 from utils.evaluation.metrics import evaluate
 
@@ -16,23 +17,29 @@ def score_batch(model, photos, normalization):
 
     Heads alone take feature maps (B, D, h, w) and `normalization` None.
     """
-    return F.sigmoid(model(model_input(photos, normalization))).numpy()
+    return F.sigmoid(model(model_input(photos, normalization)).astype("float32")).numpy()
 
 
-def score_split(model, loader, normalization):
-    """Probabilities (N, C) float32 of all photos of a loader, in the order of its records."""
+def score_split(model, loader, normalization, processes=ALONE):
+    """Probabilities (N, C) float32 of all photos of a loader, in the order of its records.
+
+    Of several processes each scores the batches that its loader gives it, as one process
+    would, and all get all scores. RuntimeError unless every photo was scored exactly once.
+    """
     model.eval()
-    scores = np.full(
-        loader.records.labels.shape, np.nan, np.float32
-    )  # (N, C); evaluate() refuses what stays NaN
+    scores = np.zeros(loader.records.labels.shape, np.float32)  # (N, C)
+    times = np.zeros(len(scores), np.int32)
     for batch in tqdm(loader.epoch(), total=len(loader), desc="evaluate", leave=False, disable=None):
         scores[batch.indices] = score_batch(model, batch.photos, normalization)
-    return scores
+        times[batch.indices] += 1
+    if (processes.sum(times) != 1).any():
+        raise RuntimeError("some photos were not scored exactly once")
+    return processes.sum(scores)
 
 
-def evaluate_split(model, loader, normalization, spec, threshold):
+def evaluate_split(model, loader, normalization, spec, threshold, processes=ALONE):
     """Scores (N, C) and figures (see metrics.evaluate) of a split under the rules of its data set."""
-    scores = score_split(model, loader, normalization)
+    scores = score_split(model, loader, normalization, processes)
     if not np.isfinite(scores).all():
         raise UserError("some scores are not finite numbers: the model has diverged; train with a lower --lr")
     rules = {"ignored_is_negative": spec.ignored_is_negative_in_precision, "top3": spec.top3}
