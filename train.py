@@ -77,54 +77,32 @@ def main(args):
     normalization = normalization_of(model, spec)
     description = describe(args, spec, folder, normalization)
 
-    scalars = Scalars(args.log_dir) if args.log_dir and processes.first else None
+    board = Scalars(args.log_dir) if args.log_dir and processes.first else None
     run = RunFolder(Path(args.save_dir) / args.model, args.keep, args.resume) if processes.first else None
     found = processes.from_first(find_state(args.resume, run, description) if run and args.resume else None)
     if found:
         load_strict(model, found.weights, found.path)
-    trained, inputs = (model.classifier, None) if args.freeze_backbone else (model, normalization)
-    optimizer = make_optimizer(trained, args.momentum, args.w_d)
-    precision = Precision(args.amp, args.amp_dtype)
-    learner = Learner(
-        trained, optimizer, inputs, loss, precision, args.grad_clip, args.ema, processes, args.recompute
-    )
+    learner = make_learner(args, model, normalization, loss, processes)
     if found:
         learner.set_state(found.state, found.about, found.path)
+    records = (train_records, test_records)
     if args.freeze_backbone:
-        model.backbone.eval()
-        loaders = feature_loaders(
-            args, model, normalization, train_records, test_records, augmentations, device
-        )
+        loaders = feature_loaders(args, model, normalization, *records, augmentations, device)
     else:
-        loaders = photo_loaders(args, train_records, test_records, augmentations, processes)
+        loaders = photo_loaders(args, *records, augmentations, processes)
     if run:
-        begin(run, found, args.resume)
-        if scalars:
-            for line in run.epochs():
-                scalars.write(line)
-        if not CAN_DRAW:
-            print("curves.png is not drawn without matplotlib: pip install matplotlib")
+        begin(run, found, args.resume, board)
         run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
-    training = Training(
-        model,
-        learner,
-        description,
-        spec,
-        *loaders,
-        run,
-        processes,
-        args.threshold,
-        args.print_freq,
-        args.save_every,
-    )
+    settings = (args.threshold, args.print_freq, args.save_every)
+    training = Training(model, learner, description, spec, *loaders, run, processes, *settings)
     start, *begun = found.next_step() if found else (1,)
     for epoch in range(start, args.total_epoch + 1):
         line = training.epoch(epoch, rates(args, spec, len(loaders[0]), epoch, processes), *begun)
         begun = ()
         if run and CAN_DRAW:
             draw_run(run.folder)
-        if scalars:
-            scalars.write(line)
+        if board:
+            board.write(line)
     if run:
         lines, values = summary(run)
         run.log(values)
@@ -158,8 +136,24 @@ def make_model(args, spec):
     return model
 
 
-def begin(run, found, resume):
-    """Make the run folder ready to go on from `found`, or for a new run."""
+def make_learner(args, model, normalization, loss, processes):
+    """What learns: the model, or its heads alone, which take feature maps of the frozen trunk."""
+    trained = model.classifier if args.freeze_backbone else model
+    return Learner(
+        trained,
+        make_optimizer(trained, args.momentum, args.w_d),
+        None if args.freeze_backbone else normalization,
+        loss,
+        Precision(args.amp, args.amp_dtype),
+        args.grad_clip,
+        args.ema,
+        processes,
+        args.recompute,
+    )
+
+
+def begin(run, found, resume, board):
+    """Make the run folder ready to go on from `found`, or for a new run; the board gets what was logged."""
     if found:
         run.go_on(*(found.about[name] for name in ("epoch", "iteration", "last", "best")))
         epoch, done, _ = found.next_step()
@@ -168,6 +162,11 @@ def begin(run, found, resume):
     elif resume:
         run.start_anew()
         print(f"nothing to go on with in {run.folder}: a new run")
+    if board:
+        for line in run.epochs():
+            board.write(line)
+    if not CAN_DRAW:
+        print("curves.png is not drawn without matplotlib: pip install matplotlib")
 
 
 def rates(args, spec, iterations, epoch, processes):

@@ -47,6 +47,7 @@ def feature_loaders(args, model, normalization, train_records, test_records, aug
             model.backbone, normalization, records, args.img_size, folder, views, gpu, args.num_workers
         )
 
+    model.backbone.eval()
     common = {"batch_size": args.batch_size, "seed": args.seed}
     views = ["plain", "mirrored"] if augmentations else ["plain"]
     share = Share(accum_steps=args.accum_steps)
