@@ -69,8 +69,8 @@ def main(args):
     augmentations = training_augmentations(args, spec)
     train_records = read_split(spec, folder, "train")
     test_records = read_split(spec, folder, "test") if args.tranval else None
-    loss = choose_loss(args.loss, args.pos_weight, train_records.labels)
     device = choose_device(args.device, args.seed)
+    loss = choose_loss(args.loss, args.pos_weight, train_records.labels)
     processes = join_processes()
     check_machine(args, device, processes)
     model = make_model(args, spec)
