@@ -23,13 +23,25 @@ def handlers():
         raise Usual
 
     before = {number: signal.signal(number, act) for number in (SIGINT, SIGTERM)}
-    yield {number: act for number in before}
+    yield dict.fromkeys(before, act)
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 def handlers_now():
     return {number: signal.getsignal(number) for number in (SIGINT, SIGTERM)}
+
+
+def within(*numbers, then=None):
+    """A block in which these signals come; what it was told after each. At the end it raises `then`."""
+    told = []
+    with interruptible() as asked:
+        for number in numbers:
+            raise_signal(number)
+            told.append(asked())
+        if then:
+            raise then
+    return told
 
 
 def test_nothing_came(handlers):
@@ -42,19 +54,15 @@ def test_nothing_came(handlers):
 @NUMBERS
 def test_the_block_goes_on_and_is_told(handlers, number):
     with pytest.raises(Interrupted), interruptible() as asked:
-        raise_signal(number)
-        assert asked() == number
-        assert asked() == number  # as often as it asks
+        assert (raise_signal(number), asked(), asked()) == (None, number, number)
     assert handlers_now() == handlers
 
 
 @NUMBERS
 @pytest.mark.parametrize("second", [SIGINT, SIGTERM])
 def test_a_second_signal_acts_as_usual(handlers, number, second):
-    with pytest.raises(Usual), interruptible() as asked:
-        raise_signal(number)
-        assert asked() == number
-        raise_signal(second)
+    with pytest.raises(Usual):
+        within(number, second)
     assert handlers_now() == handlers
 
 
@@ -62,44 +70,40 @@ def test_a_second_signal_acts_as_usual(handlers, number, second):
 def test_what_comes_too_late_for_the_block_is_not_lost(number):
     """A step saves, the block asks, the signal comes, and there is no further step."""
     with pytest.raises(Interrupted, match=r"^interrupted; go on with --resume auto$") as stop:
-        with interruptible():
-            raise_signal(number)
+        within(number)
     assert stop.value.number == number
 
 
-def test_a_block_that_ends_for_the_signal_says_why_itself():
-    with pytest.raises(Interrupted, match="in epoch 3") as stop, interruptible() as asked:
-        raise_signal(SIGTERM)
-        raise Interrupted(asked(), "in epoch 3")
-    assert stop.value.number == SIGTERM
+@NUMBERS
+def test_a_block_that_ends_for_the_signal_says_why_itself(number):
+    with pytest.raises(Interrupted, match="in epoch 3") as stop:
+        within(number, then=Interrupted(number, "in epoch 3"))
+    assert stop.value.number == number
 
 
 def test_a_block_that_fails_leaves_the_handlers_as_they_were(handlers):
-    with pytest.raises(ValueError, match="mine"), interruptible():
-        raise ValueError("mine")
+    with pytest.raises(ValueError, match="mine"):
+        within(then=ValueError("mine"))
     assert handlers_now() == handlers
 
 
 def test_each_block_has_its_own_signal():
-    with pytest.raises(Interrupted), interruptible():
-        raise_signal(SIGINT)
-    with interruptible() as asked:
-        assert asked() is None
+    with pytest.raises(Interrupted):
+        within(SIGINT)
+    assert within() == []
 
 
 @NUMBERS
-@pytest.mark.parametrize("handler", [signal.SIG_IGN, None], ids=["ignored", "not of Python"])
-def test_what_is_not_ours_is_left_alone(number, handler, monkeypatch):
-    """A process in the background of a script ignores Ctrl-C."""
-    if handler is None:  # as where another program embeds Python
-        real = signal.getsignal
-        monkeypatch.setattr(signal, "getsignal", lambda n: None if n == number else real(n))
-    else:
-        signal.signal(number, handler)
-    outside = signal.signal(number, signal.SIG_IGN)
-    signal.signal(number, outside)
-    with interruptible() as asked:
-        inside = signal.signal(number, signal.SIG_IGN)
-        raise_signal(number)
-        assert asked() is None
-    assert inside is outside
+def test_what_the_process_ignores_is_ignored(number):
+    """A process in the background of a script ignores Ctrl-C, one behind nohup other signals."""
+    signal.signal(number, signal.SIG_IGN)
+    assert within(number, number) == [None, None]
+
+
+@NUMBERS
+def test_a_handler_that_is_not_of_python_stays(number, monkeypatch):
+    """As where another program embeds it: such a handler could not be put back."""
+    real = signal.getsignal
+    monkeypatch.setattr(signal, "getsignal", lambda n: None if n == number else real(n))
+    with pytest.raises(Usual):
+        within(number)
