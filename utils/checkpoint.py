@@ -35,7 +35,10 @@ def save_checkpoint(path, model, description, dtype="float32"):
     dtype "float16" halves the file; UserError where a weight is beyond it.
     """
     with np.errstate(over="ignore"):  # told below
-        tensors = {name: value.numpy().astype(dtype) for name, value in model.state_dict().items()}
+        tensors = {
+            name: value.astype("float32").numpy().astype(dtype, copy=False)  # NumPy has no bfloat16
+            for name, value in model.state_dict().items()
+        }
     if dtype != "float32" and not all(np.isfinite(value).all() for value in tensors.values()):
         raise UserError(f"{path} cannot be written in {dtype}: some weights are too large for it")
     write_weights(path, tensors, {"format": FORMAT, **description, "versions": versions()})

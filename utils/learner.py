@@ -81,9 +81,7 @@ class Learner:
             enable=precision.level is not None and precision.dtype == "float16"
         )
         if precision.level == "O2":
-            paddle.amp.decorate(
-                model, optimizer, level="O2", dtype=precision.dtype, master_weight=True, save_dtype="float32"
-            )
+            paddle.amp.decorate(model, optimizer, level="O2", dtype=precision.dtype, master_weight=True)
         self.average = None if ema is None else Average(model, ema)
         self.network = paddle.DataParallel(model) if processes.world > 1 else model
         self.recomputed = recomputed

@@ -88,4 +88,6 @@ def _own_path(path, run):
 def _read(path):
     weights, description = read_checkpoint(path.with_suffix(".pdparams"))
     state, about = read_state(path.with_suffix(STATE))
+    if not {"epoch", "iteration", "scaler"} <= set(about):
+        raise UserError(f"{path.with_suffix(STATE)} was written by another version; start anew")
     return Found(weights, description, state, about, path.with_suffix(".pdparams"))
