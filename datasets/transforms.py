@@ -18,14 +18,18 @@ RATIO = (3 / 4, 4 / 3)  # its width : height
 JITTER = 0.5  # brightness, contrast and colour vary by this much
 
 
-def read_photo(path, box=None):
+def read_photo(path, box=None, enough=None):
     """Open a photo as a Pillow image in RGB, whatever its mode; EXIF rotation is ignored.
 
     box = (x, y, width, height) in pixels keeps that part, clipped to the photo.
+    enough: a shorter side of so many pixels suffices (see enough_to_crop); a JPEG file without
+    box is then decoded at 1/2, 1/4 or 1/8 of its size if that leaves as many.
     Raises UserError naming the path when it cannot be read.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
+            if enough and box is None:
+                image.draft(None, (enough, enough))  # of other formats: does nothing
             image = _to_rgb(image)
     except (OSError, ValueError, SyntaxError, AssertionError, *BOMBS) as error:  # Pillow's, for broken files
         reason = getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
@@ -40,14 +44,29 @@ def transform(image, size, augmentations=(), rng=None):
     transform. With names of AUGMENTATIONS: drawn from `rng`, a NumPy generator,
     in the reference's order flip, colour, crop.
     """
-    if "randomflip" in augmentations and draw_flip(rng):
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    flip = "randomflip" in augmentations and draw_flip(rng)
     if "colorjitter" in augmentations:
         image = _color_jitter(image, rng)
-    box = _random_box(*image.size, rng) if "resizedcrop" in augmentations else None
-    if box:
-        image = image.crop(box)  # as the reference; resize(box=...) would blend in what lies outside
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))  # (S, S, 3)
+    if "resizedcrop" in augmentations:
+        left, top, right, bottom = _random_box(*image.size, rng)
+        if flip:  # drawn in the mirrored photo; the mirroring itself waits for fewer pixels
+            left, right = image.width - right, image.width - left
+        image = image.crop((left, top, right, bottom))  # resize(box=...) would blend in what lies outside
+    image = image.resize((size, size), Image.Resampling.BILINEAR)
+    if flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(image)  # (S, S, 3)
+
+
+def enough_to_crop(size, augmentations):
+    """What read_photo may take for `enough` before transform(..., size, augmentations), in pixels.
+
+    A photo with so long a shorter side is not enlarged, whatever the draw. Without
+    augmentations None: evaluation decodes every photo at its full size.
+    """
+    if not augmentations:
+        return None
+    return math.ceil(size / math.sqrt(SCALE[0] * RATIO[0])) if "resizedcrop" in augmentations else size
 
 
 def draw_flip(rng):
@@ -56,6 +75,9 @@ def draw_flip(rng):
 
 
 def _to_rgb(image):
+    if image.mode == "RGB":
+        image.load()
+        return image  # convert() would copy it
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would clip it to white
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
