@@ -13,8 +13,6 @@ import json
 from functools import partial
 from pathlib import Path
 
-import paddle
-
 from datasets.records import read_split
 from datasets.spec import load_spec
 from models import build_model, normalization_of
@@ -23,7 +21,7 @@ from models.pretrained import init_heads
 from models.recompute import recompute_blocks
 from utils.checkpoint import versions
 from utils.device import choose_device
-from utils.distributed import join_processes
+from utils.distributed import join_processes, sync_batch_norm
 from utils.errors import UserError, run_script
 from utils.files import read_json
 from utils.learner import Learner, Precision, make_optimizer
@@ -130,7 +128,7 @@ def make_model(args, spec):
         numbers = read_json(args.init_heads)
         init_heads(model.classifier, list(spec.classes), numbers, args.model, args.pretrained)
     if args.sync_bn:
-        model = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = sync_batch_norm(model)
     if args.recompute:
         recompute_blocks(model.backbone)
     return model

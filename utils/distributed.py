@@ -52,3 +52,8 @@ def join_processes():
         return ALONE
     dist.init_parallel_env()
     return Processes(dist.get_rank(), dist.get_world_size())
+
+
+def sync_batch_norm(model):
+    """The model with a batch norm that takes the photos of all processes together."""
+    return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
