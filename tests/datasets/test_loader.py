@@ -22,7 +22,8 @@ def records(make_photo):
 
 def load(records, num_workers=0, epoch=1, seed=0, augmentations=(), shuffle=True, batch_size=3):
     """All batches of an epoch."""
-    loader = Loader(records, 16, batch_size, augmentations, shuffle, seed, num_workers)
+    order = {"shuffle": shuffle, "seed": seed}
+    loader = Loader(records, 16, batch_size, augmentations, num_workers=num_workers, **order)
     return list(loader.epoch(epoch))
 
 

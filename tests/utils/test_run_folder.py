@@ -10,7 +10,7 @@ import paddle
 import pytest
 
 from utils.errors import UserError
-from utils.run_folder import RunFolder
+from utils.run_folder import RunFolder, Saved
 from utils.safe_pickle import read_pickle
 
 REPO = Path(__file__).resolve().parents[2]
@@ -59,17 +59,17 @@ def test_keep_removes_old_epochs_and_never_the_best(folder, keep):
     assert sorted(os.listdir(folder)) == ["best.pdparams", *stay, "last.pdparams", "log.jsonl"]
     assert epoch_in(folder / "best.pdparams") == 2
     assert epoch_in(folder / "last.pdparams") == 5
-    assert (run.best, run.last) == ((2, 0.9), (5, 0.5))
+    assert (run.best, run.last) == (Saved(2, 0.9), Saved(5, 0.5))
 
 
 def test_best_is_the_first_of_equals(folder):
     run = train(RunFolder(folder), [0.2, 0.5, 0.5])
-    assert run.best == (2, 0.5)
+    assert run.best == Saved(2, 0.5)
     assert epoch_in(folder / "best.pdparams") == 2
 
 
 def test_zero_can_be_the_best(folder):
-    assert train(RunFolder(folder), [0.0, 0.0]).best == (1, 0.0)
+    assert train(RunFolder(folder), [0.0, 0.0]).best == Saved(1, 0.0)
 
 
 def test_no_evaluation_no_best(folder):
