@@ -1,12 +1,16 @@
 """Several processes, one a GPU, that python -m paddle.distributed.launch started together."""
 
 import os
+import sys
+import time
 from dataclasses import dataclass
+from functools import partial
 
 import paddle
 import paddle.distributed as dist
 
 from models import statistics
+from utils.errors import printable
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,35 @@ class Processes:
 
 
 ALONE = Processes()
+PATIENCE = 10  # seconds; the launcher looks every second
 
 
 def join_processes():
     """Meet the other processes of a launch. After choose_device(); without a launch there is one process."""
     if int(os.environ.get("PADDLE_TRAINERS_NUM", 1)) == 1:
         return ALONE
+    if paddle.get_device() == "cpu":  # where there are GPUs, the launcher does not say so
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
     dist.init_parallel_env()
-    return Processes(dist.get_rank(), dist.get_world_size())
+    processes = Processes(dist.get_rank(), dist.get_world_size())
+    sys.excepthook = partial(_tell_of_lost, processes)
+    return processes
 
 
 def sync_batch_norm(model):
     """The model with a batch norm that takes the photos of all processes together."""
     return paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+
+
+def _tell_of_lost(processes, kind, error, trace):
+    """The excepthook of one process among several: that another one has ended is told in one line.
+
+    Then it waits to be ended: the launcher names the process that it finds ended, and ends the others. It
+    shall find the first one.
+    """
+    if "gloo/transport" not in str(error):
+        sys.__excepthook__(kind, error, trace)
+        return
+    told = f"process {processes.rank} of {processes.world} has lost another one and ends ({error})"
+    print(f"error: {printable(told)}; a training goes on with --resume auto", file=sys.stderr, flush=True)
+    time.sleep(PATIENCE)

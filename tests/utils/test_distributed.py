@@ -34,6 +34,8 @@ CASES = {  # photos: 9 leave one for the last step, 13 leave more batches to ran
     "recomputed": {"photos": 9, "recompute": True, "missing": True},
     "both": {"photos": 13, "accum_steps": 2, "recompute": True},
     "clipped": {"photos": 13, "accum_steps": 2, "clip": 0.05},
+    "in the pass": {"photos": 9, "missing": True, "after": False},
+    "in the last pass": {"photos": 13, "accum_steps": 2, "missing": True, "after": False},
 }
 
 
@@ -62,14 +64,20 @@ def tiny_model(seed=0):
     return model
 
 
-def train(processes, batch_size, photos, accum_steps=1, missing=False, recompute=False, clip=None):
-    """(gradients (steps, P), losses (steps,), weights (P,)) of an epoch; P counts all parameters."""
+def train(
+    processes, batch_size, photos, accum_steps=1, missing=False, recompute=False, clip=None, after=True
+):
+    """(gradients (steps, P), losses (steps,), weights (P,)) of an epoch; P counts all parameters.
+
+    With `after` False gradients are averaged within the backward pass, which is for GPUs.
+    """
     model = tiny_model()
     if recompute:
         recompute_blocks(model.backbone)
     optimizer = make_optimizer(model, momentum=0.9, weight_decay=0.01)
     normalization = {"mean": [0.5] * 3, "std": [0.3] * 3}
     learner = Learner(model, optimizer, normalization, clip=clip, processes=processes, recomputed=recompute)
+    learner.averaged_after = after
     gradients, step = [], optimizer.step
 
     def watched():
@@ -141,7 +149,6 @@ def run_together(world, folder):
         "PADDLE_MASTER": master,
         "PADDLE_TRAINER_ENDPOINTS": ",".join(endpoints),
         "PADDLE_TRAINERS_NUM": str(world),
-        "PADDLE_DISTRI_BACKEND": "gloo",
     }
     processes = [
         subprocess.Popen(
