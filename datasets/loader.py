@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.transforms import read_photo, transform
+from datasets.transforms import enough_to_crop, read_photo, transform
 
 
 @dataclass
@@ -99,14 +99,18 @@ class Loader(Batches):
     """Batches of photos (B, S, S, 3) uint8.
 
     Every random draw derives from (seed, epoch, photo) alone, so that `num_workers`
-    changes the speed and nothing else. Raises UserError for a photo that cannot be read.
+    changes the speed and nothing else. cache: a RamCache that keeps what was decoded.
+    Raises UserError for a photo that cannot be read.
     """
 
-    def __init__(self, records, img_size, batch_size, augmentations=(), *, num_workers=0, **order):
+    def __init__(
+        self, records, img_size, batch_size, augmentations=(), *, num_workers=0, cache=None, **order
+    ):
         super().__init__(records, batch_size, **order)
         self.img_size = img_size
         self.augmentations = augmentations
         self.num_workers = num_workers
+        self._decoded = cache.keep(self._decode, len(records)) if cache else self._decode
 
     def _inputs(self, rows, epoch):
         return ordered_map(
@@ -114,9 +118,16 @@ class Loader(Batches):
         )
 
     def _photo(self, index, epoch):
-        image = read_photo(self.records.paths[index], self.records.boxes[index])
-        rng = photo_rng(self.seed, epoch, index) if self.augmentations else None
-        return transform(image, self.img_size, self.augmentations, rng)
+        photo = self._decoded(index)
+        if not self.augmentations:
+            return photo
+        return transform(photo, self.img_size, self.augmentations, photo_rng(self.seed, epoch, index))
+
+    def _decode(self, index):
+        """What of a photo is the same in each epoch: an image to augment, or else its final pixels."""
+        enough = enough_to_crop(self.img_size, self.augmentations)
+        image = read_photo(self.records.paths[index], self.records.boxes[index], enough)
+        return image if self.augmentations else transform(image, self.img_size)
 
 
 def _cut(rows, size):

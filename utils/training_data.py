@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from datasets.cache import RamCache
 from datasets.features import FeatureLoader
 from datasets.loader import Loader, Share
 from utils.errors import UserError
@@ -21,7 +22,8 @@ def training_augmentations(args, spec):
 
 def photo_loaders(args, train_records, test_records, augmentations, processes):
     """Loaders of the training split and of the evaluation split (None without its records)."""
-    common = {"seed": args.seed, "num_workers": args.num_workers}
+    cache = RamCache(processes.world) if args.cache == "ram" else None
+    common = {"seed": args.seed, "num_workers": args.num_workers, "cache": cache}
     train = Loader(
         train_records,
         args.img_size,

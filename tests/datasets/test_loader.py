@@ -2,10 +2,12 @@
 
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datasets.cache import RamCache
 from datasets.loader import Loader, ordered_map
 from datasets.records import Records
 from datasets.transforms import AUGMENTATIONS
@@ -29,6 +31,7 @@ def load(records, num_workers=0, epoch=1, seed=0, augmentations=(), shuffle=True
 
 def joined(batches):
     """(photos, labels, indices) of an epoch."""
+    batches = list(batches)
     return [
         np.concatenate([getattr(batch, name) for batch in batches])
         for name in ("photos", "labels", "indices")
@@ -181,3 +184,16 @@ def test_ordered_map_raises_where_the_result_is_due(num_workers):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_ordered_map_of_nothing(num_workers):
     assert list(ordered_map(str, [], num_workers, ahead=3)) == []
+
+
+@pytest.mark.parametrize("num_workers", [0, 3])
+@pytest.mark.parametrize("augmentations", [(), AUGMENTATIONS])
+def test_a_cache_changes_nothing_but_the_reading(records, augmentations, num_workers):
+    plain = Loader(records, 16, 3, augmentations, shuffle=True)
+    cached = Loader(records, 16, 3, augmentations, shuffle=True, num_workers=num_workers, cache=RamCache())
+    expected = [joined(plain.epoch(epoch)) for epoch in (1, 2)]
+    for path in records.paths:  # all were read when the cache was made: they are few
+        Path(path).unlink()
+    for epoch in (1, 2):
+        for ours, other in zip(joined(cached.epoch(epoch)), expected[epoch - 1], strict=True):
+            np.testing.assert_array_equal(ours, other)
