@@ -7,7 +7,7 @@ import sys
 import paddle
 from paddle.base import core
 
-from utils.cpu import cores, is_amd_with_avx2
+from utils.cpu import is_amd_with_avx2, threads_of_a_process
 from utils.errors import UserError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
@@ -34,13 +34,14 @@ def choose_device(name, seed=0):
 def _use_whole_cpu():
     """Paddle's CPU build computes on one thread, and on AMD without AVX; ask for all of both.
 
-    Importing Paddle sets OMP_NUM_THREADS to 1 unless it is set. Its wheels bring Intel's
-    MKL-ML of 2019, which takes its slowest path on other makers' CPUs unless
-    MKL_DEBUG_CPU_TYPE says otherwise (5 is AVX2); it is read at the first matrix product.
+    Importing Paddle sets OMP_NUM_THREADS to 1 unless it is set; the processes of a launch
+    share the cores. Its wheels bring Intel's MKL-ML of 2019, which takes its slowest path on
+    other makers' CPUs unless MKL_DEBUG_CPU_TYPE says otherwise (5 is AVX2); it is read at
+    the first matrix product.
     `python benchmarks/cpu_setup.py` measures both.
     """
     if os.environ.get("OMP_NUM_THREADS", "1") == "1":
-        core.set_num_threads(cores())
+        core.set_num_threads(threads_of_a_process())
     if is_amd_with_avx2():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     _keep_freed_memory()
