@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.losses import LOSSES, asl, bce, focal, known_mean, positive_weights
+from utils.errors import UserError
+from utils.losses import LOSSES, asl, bce, choose_loss, focal, known_mean, positive_weights
+from utils.options import OPTIONS
 
 EXTREME = [-1e4, -100.0, -30.0, 0.0, 30.0, 100.0, 1e4]
 CELLS = st.lists(
@@ -175,3 +177,25 @@ def test_nothing_known_means_no_loss_and_no_gradient(known):
     loss.backward()
     assert float(loss) == 0
     assert not x.grad.numpy().any()
+
+
+def test_the_options_name_the_losses():
+    assert OPTIONS["loss"]["choices"] == tuple(LOSSES)
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_without_weights_the_loss_is_the_named_one(name):
+    assert choose_loss(name, None, np.ones((2, 2), "int8")) is LOSSES[name]
+
+
+def test_weights_of_positives_are_those_of_the_training_labels():
+    labels = np.array([[1, 0], [0, 1], [0, -1], [0, 1]], "int8")  # 3 negatives per positive, and half a one
+    x, target = paddle.to_tensor([[0.5, -0.25]]), paddle.to_tensor(np.array([[1, 1]], "int8"))
+    weighed = choose_loss("bce", "auto", labels)(x, target).numpy()
+    np.testing.assert_allclose(weighed, bce(x, target).numpy() * [[3, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["asl", "focal"])
+def test_losses_that_weigh_positives_themselves_take_no_weights(name):
+    with pytest.raises(UserError, match=f"--pos_weight is for --loss bce; {name} "):
+        choose_loss(name, "auto", np.ones((2, 2), "int8"))
