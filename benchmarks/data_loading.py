@@ -189,7 +189,7 @@ def main():
     print(f"{len(paths)} photos, {args.size} px, n = {args.rounds} rounds; {used_versions()}\n")
     rows = [
         (
-            f"{'training' if training else 'evaluation'}, {workers} worker",
+            f"{'training' if training else 'evaluation'}, {workers or 'no'} worker",
             *map("{:.2f}".format, (theirs, ours, theirs / ours)),
         )
         for (training, workers), (theirs, ours) in costs.items()
