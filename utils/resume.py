@@ -10,7 +10,6 @@ from pathlib import Path
 
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
-from utils.run_folder import moment_of
 from utils.weights import STATE, read_state, write_state
 
 AGREE = ("model", "num_heads", "lam", "classes", "img_size", "normalization")  # in a description
@@ -57,8 +56,7 @@ def find_state(choice, run, description):
 
 
 def _newest(run):
-    states = sorted(run.folder.glob(f"epoch_*{STATE}"), key=moment_of, reverse=True)
-    paths = [state.with_suffix(".pdparams") for state in states]
+    paths = [state.with_suffix(".pdparams") for state in reversed(run.states())]
     last = run.folder / "last.pdparams"
     if last.exists() and not any(path.exists() and path.samefile(last) for path in paths):
         try:
@@ -70,19 +68,23 @@ def _newest(run):
             return _read(path)
         except UserError as error:
             print(f"{error}; trying the one before")
-    if paths:
+    if any(path.exists() for path in paths):  # else a kill came between the first state and its weights
         raise UserError(f"no epoch in {run.folder} is whole; start anew without --resume")
     return None
 
 
 def _own_path(path, run):
     """The epoch_N or epoch_N_iter_I that a file of the run was made from: itself, or that of last or best."""
-    if path.suffix == STATE:
-        return path
-    _, description = read_checkpoint(path)
-    if description is None or path.parent.resolve() != run.folder.resolve():
+    description = None if path.suffix == STATE else read_checkpoint(path)[1] or {}
+    known = description is None or "epoch" in description
+    if not known or path.parent.resolve() != run.folder.resolve():
         raise UserError(f"{path} is no checkpoint of the run in {run.folder}; name it with --save_dir")
-    return run.path(description["epoch"], description.get("iteration"))
+    own = run.path(description["epoch"], description.get("iteration")) if description else path
+    state = own.with_suffix(STATE)
+    if not state.exists():
+        left = ", ".join(each.name for each in run.states()) or "none"
+        raise UserError(f"cannot go on from {path} without its {state.name}; those that are left: {left}")
+    return own
 
 
 def _read(path):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from utils.checkpoint import save_checkpoint
 from utils.errors import UserError
-from utils.files import atomic_path, write_text
+from utils.files import atomic_path
 from utils.weights import STATE
 
 try:
@@ -62,16 +62,16 @@ class RunFolder:
 
     def log(self, line):
         """Append a dict to log.jsonl as one line, at once on disk."""
-        with self._writing(), open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        log = self.folder / "log.jsonl"
+        with self._writing(log), open(log, "a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
             file.flush()
             os.fsync(file.fileno())
 
     def epochs(self):
         """The lines of the log that stand for an epoch."""
-        log = self.folder / "log.jsonl"
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        return [line for line in map(json.loads, lines) if "epoch" in line]
+        return [line for line in map(json.loads, self._lines()) if "epoch" in line]
 
     def go_on(self, epoch, iteration, last, best):
         """Continue after `iteration` steps of `epoch`, None for all, as if nothing later had begun.
@@ -81,15 +81,16 @@ class RunFolder:
         """
         self.last, self.best = (saved and Saved(*saved) for saved in (last, best))
         whole = epoch if iteration is None else epoch - 1
-        with self._writing():
-            log = (self.folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-            lines = [line for line in log if line.endswith("\n") and _stays(json.loads(line), whole)]
-            write_text(self.folder / "log.jsonl", "".join(lines))
-            for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed
-                leftover.unlink()
-            for state in self.folder.glob(f"epoch_*{STATE}"):
+        log = self.folder / "log.jsonl"
+        with self._writing(log):
+            for state in reversed(self.states()):  # so that a kill leaves the newest of the rest whole
                 if moment_of(state) > (epoch, iteration or math.inf):
                     self._remove_step(state) if "iter" in state.name else state.unlink()
+            lines = [line for line in self._lines() if _stays(line, whole)]
+            with atomic_path(log) as temporary:
+                temporary.write_bytes(b"".join(lines))
+            self._remove_temporary()
+            self._tidy(epoch, iteration)
         self._link(self.path(epoch, iteration), "last")
         self._link(self.path(whole, averaged=True), "last_averaged")
         if best:
@@ -106,16 +107,11 @@ class RunFolder:
         path = self.path(epoch)
         if save_state:
             self._save_state(save_state, path, epoch, None)
-            self.path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
         save_checkpoint(path, model, description)
         self._link(path, "last")
         if is_best:
             self._link(path, "best")
-        for state in self.folder.glob(f"epoch_*_iter_*{STATE}"):
-            self._remove_step(state)
-        if self.keep and epoch > self.keep:
-            for averaged in (False, True):
-                self.path(epoch - self.keep, averaged=averaged).unlink(missing_ok=True)
+        self._tidy(epoch)
 
     def save_averaged(self, epoch, model, description, mAP=None):
         """The same for the averaged weights, which `model` must have now; call it before save()."""
@@ -131,8 +127,11 @@ class RunFolder:
         self._save_state(save_state, path, epoch, iteration)
         save_checkpoint(path, model, description)
         self._link(path, "last")
-        for state in sorted(self.folder.glob(f"epoch_*_iter_*{STATE}"), key=moment_of)[:-STATES]:
-            self._remove_step(state)
+        self._tidy(epoch, iteration)
+
+    def states(self):
+        """The .pdopt files in the order of their moments."""
+        return sorted(filter(moment_of, self.folder.glob(f"*{STATE}")), key=moment_of)
 
     def path(self, epoch, iteration=None, averaged=False):
         """Where a checkpoint lies; its .pdopt lies beside it."""
@@ -150,6 +149,27 @@ class RunFolder:
         about = {"epoch": epoch, "iteration": iteration, "last": self.last, "best": self.best}
         save_state(path.with_suffix(STATE), about)
 
+    def _lines(self):
+        """The lines of the log, bytes with their ends."""
+        log = self.folder / "log.jsonl"
+        return log.read_bytes().splitlines(keepends=True) if log.exists() else []
+
+    def _tidy(self, epoch, iteration=None):
+        """Remove what the checkpoint of this moment makes superfluous."""
+        steps = [state for state in self.states() if "iter" in state.name]
+        for state in steps if iteration is None else steps[:-STATES]:
+            self._remove_step(state)
+        if iteration is None:
+            self.path(epoch - STATES).with_suffix(STATE).unlink(missing_ok=True)
+            if self.keep and epoch > self.keep:
+                for averaged in (False, True):
+                    self.path(epoch - self.keep, averaged=averaged).unlink(missing_ok=True)
+
+    def _remove_temporary(self):
+        """Remove what a process that was killed left half written."""
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink()
+
     def _remove_step(self, state):
         state.with_suffix(".pdparams").unlink(missing_ok=True)
         state.unlink()
@@ -160,15 +180,17 @@ class RunFolder:
             _copy(path, self.folder / f"{name}.pdparams")
 
     @contextmanager
-    def _writing(self):
+    def _writing(self, path=None):
         try:
             yield
         except OSError as error:
             raise UserError(
-                f"cannot write to {self.folder}: {error.strerror}; choose another --save_dir"
+                f"cannot write {path or f'to {self.folder}'}: {error.strerror}; free some space or choose "
+                "another --save_dir"
             ) from None
 
     def _move_aside(self):
+        self._remove_temporary()
         number = 1
         while (aside := self.folder.with_name(f"{self.folder.name}.{number}")).exists():
             number += 1
@@ -206,14 +228,18 @@ def _lock(folder):
 
 
 def moment_of(path):
-    """(epoch, steps of it) of an epoch_N or epoch_N_iter_I file; the steps of a whole epoch are infinite."""
-    epoch, iteration = re.fullmatch(r"epoch_(\d+)(?:_iter_(\d+))?\..*", path.name).groups()
-    return int(epoch), int(iteration or 0) or math.inf
+    """(epoch, steps of it) of an epoch_N or epoch_N_iter_I file, None of others; infinite steps are all."""
+    found = re.fullmatch(r"epoch_(\d+)(?:_iter_(\d+))?\..*", path.name)
+    return found and (int(found[1]), int(found[2] or 0) or math.inf)
 
 
 def _stays(line, epoch):
-    """Whether a line of the log is of the run up to `epoch`."""
-    return line.get("epoch", 0) <= epoch and "summary" not in line
+    """Whether a line of the log, bytes, is whole and of the run up to `epoch`."""
+    try:
+        content = json.loads(line)
+        return line.endswith(b"\n") and content.get("epoch", 0) <= epoch and "summary" not in content
+    except (ValueError, AttributeError):  # a full disk or a power cut has left half a line
+        return False
 
 
 def _copy(source, target):
