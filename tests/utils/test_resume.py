@@ -15,11 +15,14 @@ from datasets.loader import Loader
 from datasets.records import Records
 from models import CSRAModel
 from models.csra import MHA
+from models.loading import load_strict
+from train import begin
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
-from utils.resume import resume, save_state
-from utils.run_folder import RunFolder
-from utils.training import make_optimizer, train_epoch
+from utils.learner import Learner, make_optimizer
+from utils.resume import find_state, save_state
+from utils.run_folder import RunFolder, Saved
+from utils.training import train_epoch
 from utils.weights import read_state, read_weights, write_state
 
 NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [1, 0.5, 1]}
@@ -35,6 +38,7 @@ DESCRIPTION = {
     "data_dir": None,
 }
 FOUR = [0.1, 0.4, 0.2, 0.3]  # mAP of each epoch
+AVERAGED = [0.2, 0.5, 0.3, 0.1]  # the same of averaged weights
 
 
 def tiny_model():
@@ -51,8 +55,9 @@ def folder(tmp_path):
 def train(make_photo):
     """train(folder, mAPs, choice): train tiny_model as train.py does, one epoch for each mAP.
 
-    With `choice` it goes on, as with --resume; `heads`: they train alone, on feature maps.
-    Returns the run, the model, its optimizer, and the number of epochs that were done.
+    With `choice` it goes on, as with --resume; `heads`: they train alone, on feature maps;
+    `ema`: weights are averaged, too. Returns the run, the model, its learner, and the number
+    of epochs that were done.
     """
     paths = [make_photo(f"{i}.png", seed=i) for i in range(5)]
     records = Records(paths, np.array([[i % 2, 1] for i in range(5)], "int8"), [None] * 5)
@@ -60,24 +65,32 @@ def train(make_photo):
     maps = np.random.default_rng(0).standard_normal((2, 5, 4, 3, 3)).astype("float16")
     feature_maps = FeatureLoader(records, *maps, batch_size=2, shuffle=True)
 
-    def run_epochs(folder, mAPs, choice=None, *, keep=None, heads=False, description=DESCRIPTION):
+    def run_epochs(folder, mAPs, choice=None, *, keep=None, heads=False, ema=None, description=DESCRIPTION):
         paddle.seed(9 if choice else 0)  # what is drawn when going on must not matter
         model = tiny_model()
         trained, loader, inputs = model, photos, NORMALIZATION
         if heads:
             trained, loader, inputs = model.classifier, feature_maps, None
-        optimizer = make_optimizer(trained, 0.9, 1e-3)
         run = RunFolder(folder, keep, resume=choice)
-        done = resume(choice, run, model, trained, optimizer, description) if choice else 0
+        found = find_state(choice, run, description) if choice else None
+        if found:
+            load_strict(model, found.weights, found.path)
+        learner = Learner(trained, make_optimizer(trained, 0.9, 1e-3), inputs, ema=ema)
+        if found:
+            learner.set_state(found.state, found.about, found.path)
+        begin(run, found, choice, None)
+        done = found.next_step()[0] - 1 if found else 0
         if not choice:
             run.log({"options": {}})
         for epoch, mAP in list(enumerate(mAPs, 1))[done:]:
-            rate = 0.01 / epoch
-            figures = train_epoch(trained, loader, optimizer, lambda _, rate=rate: rate, inputs, epoch, 9)
-            run.log({"epoch": epoch, "loss": figures["loss"]})
+            figures = train_epoch(learner, loader, lambda _, rate=0.01 / epoch: rate, epoch, 9)
             whole = {**description, "epoch": epoch, "metrics": None}
-            run.save(epoch, model, whole, mAP, partial(save_state, trained, optimizer))
-        return SimpleNamespace(run=run, model=model, optimizer=optimizer, done=done)
+            if ema:
+                with learner.average.applied():
+                    run.save_averaged(epoch, model, {**whole, "averaged": True}, AVERAGED[epoch - 1])
+            run.log({"epoch": epoch, "loss": figures["loss"]})
+            run.save(epoch, model, whole, mAP, partial(save_state, learner))
+        return SimpleNamespace(run=run, model=model, learner=learner, done=done)
 
     return run_epochs
 
@@ -123,11 +136,13 @@ def truncate(path, share=0.5):
 
 def test_a_state_comes_back_as_it_was(train, tmp_path):
     trained = train(tmp_path / "tiny", [0.1])
-    about = {"epoch": 1, "best": [1, 0.1]}
-    save_state(trained.model, trained.optimizer, tmp_path / "x.pdopt", about)
+    about = {"epoch": 1, "best": [1, 0.1, False]}
+    sums = {"loss": 0.5, "time": 2.0}
+    save_state(trained.learner, tmp_path / "x.pdopt", about, sums)
     tensors, again = read_state(tmp_path / "x.pdopt")
-    assert again == about
-    velocities = [value.numpy() for value in trained.optimizer.state_dict().values() if len(value.shape)]
+    assert again == {**about, "scaler": {}, "sums": sums}
+    optimizer = trained.learner.optimizer
+    velocities = [value.numpy() for value in optimizer.state_dict().values() if len(value.shape)]
     assert len(tensors) == len(velocities) == 6
     assert {value.tobytes() for value in tensors.values()} == {value.tobytes() for value in velocities}
     parameters = dict(trained.model.named_parameters())
@@ -234,7 +249,7 @@ def test_the_newest_epoch_is_the_one_of_the_highest_number(train, folder):
 def test_the_best_survives(train, folder):
     train(folder, FOUR[:3])
     run = train(folder, FOUR, "auto").run
-    assert (run.best, run.last) == ((2, 0.4), (4, 0.3))
+    assert (run.best, run.last) == (Saved(2, 0.4), Saved(4, 0.3))
     assert read_checkpoint(folder / "best.pdparams")[1]["epoch"] == 2
 
 
@@ -245,7 +260,61 @@ def test_without_evaluation_there_is_no_best(train, folder):
     assert not (folder / "best.pdparams").exists()
 
 
+# --- averaged weights
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_an_interrupted_run_with_averaged_weights_ends_as_one_that_was_not(train, folder, tmp_path, first):
+    whole = tmp_path / "whole"
+    train(whole, FOUR, ema=0.9)
+    train(folder, FOUR[:first], ema=0.9)
+    run = train(folder, FOUR, "auto", ema=0.9).run
+    assert_same_run(folder, whole)
+    for name in ("epoch_4_averaged.pdparams", "last_averaged.pdparams"):
+        assert_same_file(folder / name, whole / name)
+    assert run.best == Saved(2, 0.5, averaged=True)
+    assert (folder / "best.pdparams").samefile(folder / "epoch_2_averaged.pdparams")
+    assert (folder / "last_averaged.pdparams").samefile(folder / "epoch_4_averaged.pdparams")
+
+
+def test_the_averaged_best_stands_for_its_epoch(train, folder, tmp_path):
+    train(tmp_path / "whole", FOUR, ema=0.9)
+    train(folder, FOUR[:3], ema=0.9)
+    assert train(folder, FOUR, folder / "best.pdparams", ema=0.9).done == 2
+    assert_same_run(folder, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_runs_with_and_without_averaged_weights_are_not_mixed(train, folder, ema):
+    train(folder, FOUR[:2], ema=ema)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match=f"is of a run with{'' if ema else 'out'} --ema; give its options"):
+        train(folder, FOUR, "auto", ema=None if ema else 0.9)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 # --- damage
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_damaged_last_or_best_is_made_anew(train, folder, whole, capsys, name):
+    train(folder, FOUR[:3])
+    truncate(folder / f"{name}.pdparams")
+    capsys.readouterr()
+    assert train(folder, FOUR, "auto").done == 3
+    said = capsys.readouterr().out.splitlines()
+    assert [line.endswith("; it is made anew") for line in said[:-2]] == [True] * (name == "last")
+    assert_same_run(folder, whole)
+
+
+def test_a_state_of_another_version_is_told(train, folder, whole, capsys):
+    train(folder, FOUR[:3])
+    state, about = read_state(folder / "epoch_3.pdopt")
+    write_state(folder / "epoch_3.pdopt", state, {"epoch": 3, "best": [2, 0.4]})
+    with pytest.raises(UserError, match=r"epoch_3\.pdopt was written by another version; start anew"):
+        train(folder, FOUR, folder / "epoch_3.pdparams")
+    assert train(folder, FOUR, "auto").done == 2
+    assert_same_run(folder, whole)
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
@@ -257,7 +326,7 @@ def test_auto_takes_the_epoch_before_a_damaged_one(train, folder, whole, capsys,
     assert train(folder, FOUR, "auto").done == 2
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert f"epoch_3{suffix}" in first
-    assert first.endswith("; trying the epoch before")
+    assert first.endswith("; trying the one before")
     assert second == f"going on after epoch 2, from {folder}/epoch_2.pdparams"
     assert_same_run(folder, whole)
 
@@ -380,7 +449,7 @@ def test_an_epoch_can_be_named(train, folder, whole, capsys, suffix):
 def test_the_best_goes_back_with_the_epoch_that_was_named(train, folder):
     train(folder, [0.1, 0.4, 0.9])
     run = train(folder, FOUR[:2], folder / "epoch_2.pdparams").run
-    assert run.best == (2, 0.4)
+    assert run.best == Saved(2, 0.4)
 
 
 def test_the_best_file_goes_back_with_the_epoch_that_was_named(train, folder, whole):
@@ -406,9 +475,29 @@ def test_a_damaged_epoch_that_was_named_is_told(train, folder, suffix):
 
 def test_an_epoch_that_is_not_there_is_told(train, folder):
     train(folder, FOUR[:1])
-    for name in ("epoch_7.pdparams", "last.pdparams"):  # the last has no state of its own
-        with pytest.raises(UserError, match=f"cannot read .*{name.split('.')[0]}"):
-            train(folder, FOUR, folder / name)
+    with pytest.raises(UserError, match="cannot read .*epoch_7"):
+        train(folder, FOUR, folder / "epoch_7.pdparams")
+
+
+@pytest.mark.parametrize(("name", "done"), [("last", 3), ("best", 2)])
+def test_last_and_best_stand_for_the_epoch_that_they_are_of(train, folder, whole, name, done):
+    train(folder, FOUR[:3])
+    assert train(folder, FOUR, folder / f"{name}.pdparams").done == done
+    assert_same_run(folder, whole)
+
+
+def test_the_best_of_an_epoch_that_has_no_state_any_more_is_told(train, folder):
+    train(folder, FOUR)
+    with pytest.raises(UserError, match=r"cannot read .*epoch_2\.pdopt"):
+        train(folder, FOUR, folder / "best.pdparams")
+
+
+def test_a_checkpoint_of_another_folder_is_told(train, folder, whole, tmp_path):
+    train(folder, FOUR[:1])
+    paddle.save({"weight": paddle.ones([2])}, str(folder / "bare.pdparams"))
+    for path in (whole / "last.pdparams", folder / "bare.pdparams"):
+        with pytest.raises(UserError, match=r"is no checkpoint of the run in .*tiny; name it with"):
+            train(folder, FOUR, path)
 
 
 # --- another model
@@ -448,4 +537,4 @@ def test_a_finished_run_knows_its_last_epoch(train, folder):
     train(folder, FOUR)
     resumed = train(folder, FOUR, "auto")
     assert resumed.done == 4
-    assert resumed.run.last == (4, 0.3)
+    assert resumed.run.last == Saved(4, 0.3)
