@@ -4,6 +4,7 @@ This file is also what each of the processes runs: python test_distributed.py FO
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from datasets.records import Records
 from models import CSRAModel, statistics
 from models.csra import MHA
 from models.recompute import recompute_blocks
+from utils import distributed
 from utils.device import choose_device
 from utils.distributed import ALONE, Processes, join_processes
 from utils.learner import Learner, make_optimizer
@@ -124,6 +126,10 @@ def work(folder):
         for kind, value in zip(kinds, train(processes, BATCH, **case), strict=True):
             found[f"{name}: {kind}"] = value
     np.savez(Path(folder) / f"{rank}.npz", **found)
+    if rank == 1:
+        os._exit(0)  # it is gone, as if it had been killed
+    distributed.PATIENCE = 0
+    processes.sum(np.zeros(1))
 
 
 if __name__ == "__main__":
@@ -161,13 +167,12 @@ def run_together(world, folder):
         for rank, endpoint in enumerate(endpoints)
     ]
     try:
-        for process in processes:
-            said, _ = process.communicate(timeout=90)
-            assert process.returncode == 0, said
+        said = [process.communicate(timeout=90)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
-    return [dict(np.load(folder / f"{rank}.npz")) for rank in range(world)]
+    assert [process.returncode for process in processes] == [1, 0, *[1] * (world - 2)], said[0]
+    return [{**np.load(folder / f"{rank}.npz"), "said": said[rank]} for rank in range(world)]
 
 
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)])
@@ -247,6 +252,12 @@ def test_statistics_become_those_of_the_first_and_weights_stay(together):
     for found in together:
         np.testing.assert_array_equal(found["statistics"], expected)
         np.testing.assert_array_equal(found["weights after"], found["weights before"])
+
+
+def test_one_that_loses_another_says_so_in_one_line(together):
+    assert "Traceback" not in together[0]["said"]
+    told = rf"^error: process 0 of {len(together)} has lost another one and ends \(.+\); a training goes on"
+    assert len(re.findall(told, together[0]["said"], re.M)) == 1
 
 
 def test_alone_there_is_nobody_to_ask(monkeypatch):
