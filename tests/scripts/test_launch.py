@@ -303,6 +303,7 @@ def test_evaluation_is_that_of_one_process(
 # --- mistakes
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_in_one_line(shapes, tmp_path):
     argv = recipe(shapes, tmp_path / "save", "--freeze_backbone")
     code, console = launch("train", *argv, folder=tmp_path)
