@@ -31,7 +31,7 @@ def score_split(model, loader, normalization, processes=ALONE):
     times = np.zeros(len(scores), np.int32)
     for batch in tqdm(loader.epoch(), total=len(loader), desc="evaluate", leave=False, disable=None):
         scores[batch.indices] = score_batch(model, batch.photos, normalization)
-        times[batch.indices] += 1
+        np.add.at(times, batch.indices, 1)  # += counts a row of a batch once
     if (processes.sum(times) != 1).any():
         raise RuntimeError("some photos were not scored exactly once")
     return processes.sum(scores)
