@@ -458,6 +458,14 @@ def test_the_best_file_goes_back_with_the_epoch_that_was_named(train, folder, wh
     assert_same_file(folder / "best.pdparams", whole / "best.pdparams")
 
 
+def test_last_goes_back_with_the_epoch_that_was_named(train, folder):
+    """Also when it was the last that was asked for."""
+    train(folder, FOUR[:3], ema=0.9)
+    assert train(folder, FOUR[:2], folder / "epoch_2.pdparams", ema=0.9).done == 2
+    assert (folder / "last.pdparams").samefile(folder / "epoch_2.pdparams")
+    assert (folder / "last_averaged.pdparams").samefile(folder / "epoch_2_averaged.pdparams")
+
+
 def test_epochs_that_were_given_up_are_not_gone_on_with(train, folder):
     """As when the run that went on from an earlier epoch was killed at once."""
     train(folder, FOUR[:3])
