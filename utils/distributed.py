@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import paddle
 import paddle.distributed as dist
 
@@ -31,6 +32,10 @@ class Processes:
         total = paddle.to_tensor(array)
         dist.all_reduce(total)
         return total.numpy()
+
+    def mean(self, value):
+        """The mean of a number over all processes, in each of them."""
+        return float(self.sum(np.array(value))) / self.world
 
     def from_first(self, value):
         """What rank 0 gives, a picklable value, in all processes."""

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from tqdm import tqdm
 
 from datasets.loader import Batches
@@ -58,7 +57,7 @@ class Training:
                 self.print_freq,
                 first=first,
                 sums=sums,
-                after_step=self.run and partial(self._after_step, about, asked),
+                after_step=partial(self._after_step, about, asked),
                 processes=self.processes,
             )
         print(epoch_line(epoch, figures))
@@ -101,9 +100,11 @@ class Training:
         """Save within the epoch when it is time, or when the process was asked to end."""
         number = asked()
         if number or (self.save_every and done % self.save_every == 0):
-            state = partial(save_state, self.learner, sums=sums)
-            step = {**about, "iteration": done, "metrics": None}
-            self.run.save_step(about["epoch"], done, self.model, step, state)
+            sums = {**sums, "loss": self.processes.mean(sums["loss"])}
+            if self.run:
+                state = partial(save_state, self.learner, sums=sums)
+                step = {**about, "iteration": done, "metrics": None}
+                self.run.save_step(about["epoch"], done, self.model, step, state)
         if number:
             raise Interrupted(
                 number,
@@ -162,9 +163,8 @@ def epoch_line(epoch, figures):
 def _averages(sums, loader, lr, processes):
     """What train_epoch returns; the loss is that of all processes, the times are this one's."""
     batch_time, data_time = sums["time"] / len(loader), sums["data_time"] / len(loader)
-    loss = float(processes.sum(np.array(sums["loss"]))) / processes.world
     return {
-        "loss": loss / len(loader.records),
+        "loss": processes.mean(sums["loss"]) / len(loader.records),
         "lr": lr,
         "head_lr": HEAD_LR * lr,
         "time": sums["time"],

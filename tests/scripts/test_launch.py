@@ -266,7 +266,6 @@ def test_after_a_kill_it_goes_on_as_if_nothing_had_happened(gone_on, killed, tra
         np.testing.assert_array_equal(tensors[name], value, err_msg=name)
 
 
-@pytest.mark.xfail(reason="only the first process's share of the loss is saved within an epoch")
 def test_after_a_kill_the_log_is_that_of_one_run(gone_on, killed, trained):
     assert epochs_of(killed.folder) == epochs_of(trained.folder)
 
