@@ -88,6 +88,8 @@ def main(args):
         loaders = feature_loaders(args, model, normalization, *records, augmentations, device)
     else:
         loaders = photo_loaders(args, *records, augmentations, processes)
+    if found:
+        found.check_step(loaders[0].step_size)
     if run:
         begin(run, found, args.resume, board)
         run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})

@@ -30,6 +30,15 @@ class Found:
         epoch, iteration = self.about["epoch"], self.about["iteration"]
         return (epoch + 1, 0, None) if iteration is None else (epoch, iteration, self.about["sums"])
 
+    def check_step(self, step_size):
+        """UserError when the epoch was begun with another number of photos a step: the rest are others."""
+        sums = self.about["sums"]
+        if sums and sums["step_size"] != step_size:
+            raise UserError(
+                f"{self.path} is of steps of {sums['step_size']} photos, not {step_size}; give its number of "
+                "processes, --batch_size and --accum_steps, or go on from a whole epoch"
+            )
+
 
 def save_state(learner, path, about, sums=None):
     """Write the state of a Learner, what RunFolder says (plain values), and the sums of a begun epoch."""

@@ -100,7 +100,8 @@ class Training:
         """Save within the epoch when it is time, or when the process was asked to end."""
         number = asked()
         if number or (self.save_every and done % self.save_every == 0):
-            sums = {**sums, "loss": self.processes.mean(sums["loss"])}
+            step_size = self.train_loader.step_size
+            sums = {**sums, "loss": self.processes.mean(sums["loss"]), "step_size": step_size}
             if self.run:
                 state = partial(save_state, self.learner, sums=sums)
                 step = {**about, "iteration": done, "metrics": None}

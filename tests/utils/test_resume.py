@@ -20,7 +20,7 @@ from train import begin
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
 from utils.learner import Learner, make_optimizer
-from utils.resume import find_state, save_state
+from utils.resume import Found, find_state, save_state
 from utils.run_folder import RunFolder, Saved
 from utils.training import train_epoch
 from utils.weights import read_state, read_weights, write_state
@@ -546,3 +546,11 @@ def test_a_finished_run_knows_its_last_epoch(train, folder):
     resumed = train(folder, FOUR, "auto")
     assert resumed.done == 4
     assert resumed.run.last == Saved(4, 0.3)
+
+
+def test_within_an_epoch_a_step_keeps_its_number_of_photos():
+    found = Found({}, {}, {}, {"sums": {"step_size": 16}}, "epoch_3_iter_5.pdparams")
+    found.check_step(16)
+    with pytest.raises(UserError, match=r"epoch_3_iter_5\.pdparams is of steps of 16 photos, not 32; "):
+        found.check_step(32)
+    Found({}, {}, {}, {"sums": None}, "epoch_3.pdparams").check_step(32)  # a whole epoch
