@@ -80,7 +80,7 @@ def main(args):
     found = processes.from_first(find_state(args.resume, run, description) if run and args.resume else None)
     if found:
         load_strict(model, found.weights, found.path)
-    learner = make_learner(args, model, normalization, loss, processes)
+    learner = make_learner(args, model, normalization, loss, processes, device)
     if found:
         learner.set_state(found.state, found.about, found.path)
     records = (train_records, test_records)
@@ -136,7 +136,7 @@ def make_model(args, spec):
     return model
 
 
-def make_learner(args, model, normalization, loss, processes):
+def make_learner(args, model, normalization, loss, processes, device):
     """What learns: the model, or its heads alone, which take feature maps of the frozen trunk."""
     trained = model.classifier if args.freeze_backbone else model
     return Learner(
@@ -148,7 +148,7 @@ def make_learner(args, model, normalization, loss, processes):
         args.grad_clip,
         args.ema,
         processes,
-        args.recompute,
+        averaged_after=args.recompute or device == "cpu",
     )
 
 

@@ -56,7 +56,10 @@ class Learner:
 
     normalization: of photos, None for feature maps. loss: one of utils/losses.py.
     clip: the largest norm of all gradients together, or None. ema: the decay of the
-    averaged weights, or None. recomputed: whether models.recompute is at work.
+    averaged weights, or None. averaged_after: average gradients over the processes after
+    the backward pass instead of during it. DataParallel cannot during it where blocks are
+    recomputed; and on a CPU, where a process is gone, gloo aborts this one within it before
+    it can tell.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Learner:
         clip=None,
         ema=None,
         processes=ALONE,
-        recomputed=False,
+        averaged_after=False,
     ):
         self.model = model
         self.optimizer = optimizer
@@ -84,7 +87,7 @@ class Learner:
             paddle.amp.decorate(model, optimizer, level="O2", dtype=precision.dtype, master_weight=True)
         self.average = None if ema is None else Average(model, ema)
         self.network = paddle.DataParallel(model) if processes.world > 1 else model
-        self.recomputed = recomputed
+        self.averaged_after = averaged_after
 
     def step(self, known, batches, lr):
         """One step at the trunk's rate `lr` on batches of photos; returns the loss, a float.
@@ -96,7 +99,7 @@ class Learner:
         for number, batch in enumerate(batches, 1):
             with self._averaging(last=number == len(batches)):
                 loss += self._backward(batch, known)
-        if self.recomputed and self.network is not self.model:
+        if self.averaged_after and self.network is not self.model:
             fused_allreduce_gradients([p for p in self.model.parameters() if not p.stop_gradient], None)
         if self.clip is not None:
             self.scaler.unscale_(self.optimizer)
@@ -115,9 +118,9 @@ class Learner:
     def _averaging(self, last):
         """The context of a backward pass: that of the last batch averages gradients over the processes.
 
-        DataParallel cannot while blocks are recomputed; then it is done after the pass.
+        With averaged_after it is done after the pass.
         """
-        if self.network is self.model or (last and not self.recomputed):
+        if self.network is self.model or (last and not self.averaged_after):
             return nullcontext()
         return self.network.no_sync()
 

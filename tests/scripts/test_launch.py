@@ -212,7 +212,6 @@ def assert_all_ended(killed, rank):
     assert "terminate called" not in killed.console
 
 
-@pytest.mark.xfail(reason="gloo aborts the others from within the backward pass")
 def test_a_killed_process_ends_all_and_is_named(killed):
     assert sorted(killed.pids) == [0, 1]
     assert_all_ended(killed, rank=1)

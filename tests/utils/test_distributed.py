@@ -78,8 +78,7 @@ def train(
         recompute_blocks(model.backbone)
     optimizer = make_optimizer(model, momentum=0.9, weight_decay=0.01)
     normalization = {"mean": [0.5] * 3, "std": [0.3] * 3}
-    learner = Learner(model, optimizer, normalization, clip=clip, processes=processes, recomputed=recompute)
-    learner.averaged_after = after
+    learner = Learner(model, optimizer, normalization, clip=clip, processes=processes, averaged_after=after)
     gradients, step = [], optimizer.step
 
     def watched():
