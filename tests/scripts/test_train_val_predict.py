@@ -126,6 +126,13 @@ def test_train_prints(trained):
     assert re.fullmatch(rf"last: epoch 2, mAP {number}, {re.escape(str(folder))}/last.pdparams", last)
     assert best.startswith("best on the evaluation split: epoch ")  # fault 21
     assert [line for line in lines if "best" in line] == [best, values]
+    *_, second, closing = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert json.loads(values) == closing
+    mAP = second["metrics"]["mAP"]
+    path = str(folder / "last.pdparams")
+    assert closing["summary"]["last"] == {"epoch": 2, "mAP": mAP, "averaged": False, "path": path}
+    assert set(closing["summary"]["best"]) == set(closing["summary"]["last"])
+    assert closing["summary"]["best"]["mAP"] >= mAP
 
 
 def test_small_learning_rates_are_visible():  # fault 20
@@ -160,6 +167,10 @@ def test_train_writes(trained):
     epochs = [f"epoch_{n}.{suffix}" for n in (1, 2) for suffix in ("pdopt", "pdparams")]
     names = ["best.pdparams", "curves.png", *epochs, "last.pdparams", "log.jsonl"]
     assert sorted(os.listdir(folder)) == names
+    with Image.open(folder / "curves.png") as curves:
+        assert curves.format == "PNG"
+        assert min(curves.size) > 300
+        curves.load()
     tensors, description = read_checkpoint(folder / "last.pdparams")
     assert description["epoch"] == 2
     assert description["classes"] == list(CLASSES)
