@@ -129,6 +129,8 @@ def test_labels_that_nobody_gave_are_trained_around(run, shapes, save_dir, tmp_p
     data = write_labels(tmp_path / "data", records["train"], records["test"])
     about = json.loads((data / "classes.json").read_text())
     (data / "classes.json").write_text(json.dumps({**about, "train_ignored": 99}))
+    spec, folder = load_spec(str(data), None)
+    assert (read_split(spec, folder, "train").labels == -1).sum() == 10
     ((line,), _) = run("--lr", 0, data=data)
     assert line["loss"] == pytest.approx(loss_of_epoch(save_dir, data, LOSSES["bce"]), abs=1e-5)
     ((line,), _) = run("--loss", "asl", "--tranval", "yes", data=data)
@@ -186,6 +188,8 @@ def figures_of_val(path, tmp_path):
 def test_averaged_weights_are_there_to_be_used(run, save_dir, tmp_path, capsys, frozen):
     options = ["--tranval", "yes", "--total_epoch", 2, "--ema", 0.5, "--lr", 0.002]
     epochs, said = run(*options, *(["--freeze_backbone", "--accum_steps", 2] if frozen else []))
+    first = next(text for text in said if text.startswith("Epoch 1["))
+    assert first.startswith("Epoch 1[16/16]" if frozen else "Epoch 1[8/16]")
     folder = save_dir / "tiny"
     for line in epochs:
         for metrics, name in (("metrics", ""), ("metrics_averaged", "_averaged")):
