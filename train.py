@@ -92,7 +92,8 @@ def main(args):
         found.check_step(loaders[0].step_size)
     if run:
         begin(run, found, args.resume, board)
-        run.log({"options": vars(args), "versions": versions(), "photos": len(train_records)})
+        about = {"versions": versions(), "photos": len(train_records), "processes": processes.world}
+        run.log({"options": vars(args), **about})
     settings = (args.threshold, args.print_freq, args.save_every)
     training = Training(model, learner, description, spec, *loaders, run, processes, *settings)
     start, *begun = found.next_step() if found else (1,)

@@ -2,5 +2,7 @@
 
 import warnings
 
+import PIL.Image  # noqa: F401 (before Paddle: after Paddle 2.6 Pillow 13 cannot read PNG files)
+
 warnings.filterwarnings("ignore", message="No ccache found")
 warnings.filterwarnings("ignore", message="When training, we now always track global mean")
