@@ -88,12 +88,14 @@ class Learner:
         self.average = None if ema is None else Average(model, ema)
         self.network = paddle.DataParallel(model) if processes.world > 1 else model
         self.averaged_after = averaged_after
+        self.given = None  # the state that was set, as long as no step has changed it
 
     def step(self, known, batches, lr):
         """One step at the trunk's rate `lr` on batches of photos; returns the loss, a float.
 
         known: what the sum of the losses is divided by, see Batches.steps.
         """
+        self.given = None
         self.optimizer.set_lr(lr)
         loss = 0.0
         for number, batch in enumerate(batches, 1):
@@ -134,6 +136,8 @@ class Learner:
 
     def state(self):
         """(tensors, about): name -> array, named after the model's parameters, and a dict of plain values."""
+        if self.given:  # Paddle 2.6's optimizer gives a state that was set only after a step
+            return self.given
         names = {value.name: name for name, value in self.model.named_parameters()}
         state = self.optimizer.state_dict()
         masters = state.pop("master_weights", {})
@@ -176,6 +180,7 @@ class Learner:
         self.optimizer.set_state_dict(state)
         if self.average:
             self.average.values = {name: paddle.to_tensor(value) for name, value in average.items()}
+        self.given = (tensors, {"scaler": about["scaler"]})
         if about["scaler"]:
             self.scaler.load_state_dict(about["scaler"])
 

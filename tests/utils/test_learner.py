@@ -473,3 +473,18 @@ def test_the_loss_is_taken_in_float32(monkeypatch):
     model.register_forward_post_hook(lambda layer, _, logits: logits.astype("float16"))
     step(make_learner(model, loss=loss), batch_of([[0, 1]] * 2))
     assert taken == [(paddle.float32, paddle.int8)]
+
+
+def test_a_state_that_was_set_is_given_back_before_any_step():
+    """Paddle 2.6 keeps what was set to itself until a step."""
+    batch = batch_of([[0, 1]] * 4)
+    first, again = (make_learner(tiny_model(), ema=0.9) for _ in range(2))
+    step(first, batch)
+    tensors, about = first.state()
+    again.model.set_state_dict(values(first.model))
+    again.set_state(tensors, about, "x.pdopt")
+    assert_same(again.state()[0], tensors)
+    for learner in (first, again):
+        step(learner, batch)
+    assert_same(again.state()[0], first.state()[0])
+    assert any((again.state()[0][name] != value).any() for name, value in tensors.items())
