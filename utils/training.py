@@ -149,6 +149,7 @@ def train_epoch(
             )
         if after_step:
             after_step(iteration + 1, sums)
+            end = time.perf_counter()  # saving is no waiting for photos
     return _averages(sums, loader, rate(len(loader) - 1), processes)
 
 
