@@ -10,6 +10,7 @@ import math
 import os
 import re
 import shutil
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,9 @@ class RunFolder:
         self.last = None
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.folder)
+            lock = _lock(self.folder)
+        if lock:
+            weakref.finalize(self, lock.close)
         if not resume:
             self.start_anew()
 

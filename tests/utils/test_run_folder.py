@@ -1,9 +1,11 @@
 """The folder of a run: what stays, what is best, and where an earlier run goes (fault 18)."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import paddle
@@ -141,3 +143,14 @@ def test_two_trainings_in_one_folder_are_refused(folder, resume):
     assert sorted(os.listdir(folder.parent)) == [f".{folder.name}.lock", folder.name]
     del first  # as when its process ends
     assert subprocess.run(command, cwd=REPO).returncode == 0
+
+
+def test_a_run_that_is_let_go_leaves_its_lock_without_a_remark(folder):
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            run = RunFolder(folder)
+            run.itself = run  # as in a circle of frames: it goes when garbage is collected
+            del run
+            gc.collect()
+    assert not remarks
