@@ -132,11 +132,15 @@ def contents_of(folder):
     return {path.name: contents[path.stat().st_ino] for path in paths}
 
 
-def epochs_of(folder):
-    """The epochs in log.jsonl, without what clocks say."""
+def log_of(folder):
+    """The lines of log.jsonl, without what clocks say."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    epochs = [line for line in lines if "epoch" in line]
-    return [{name: value for name, value in line.items() if name not in CLOCKS} for line in epochs]
+    return [{name: value for name, value in line.items() if name not in CLOCKS} for line in lines]
+
+
+def epochs_of(folder):
+    """The lines of log.jsonl that stand for an epoch, without what clocks say."""
+    return [line for line in log_of(folder) if "epoch" in line]
 
 
 def differences(folder, expected):

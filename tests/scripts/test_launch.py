@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import val
+from benchmarks.resume_kills import epochs_of, log_of
 from datasets.loader import epoch_order
 from utils.checkpoint import read_checkpoint
 from utils.device import choose_device
@@ -99,17 +100,6 @@ def results_of(out):
     """(figures, {name: array}) of what val.py wrote."""
     with np.load(out / "scores.npz") as arrays:
         return json.loads((out / "metrics.json").read_text()), dict(arrays)
-
-
-def log_of(folder):
-    """The lines of log.jsonl, without what the clock says."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    timed = ("time", "batch_time", "data_time", "compute_time", "photos_per_second")
-    return [{name: value for name, value in line.items() if name not in timed} for line in lines]
-
-
-def epochs_of(folder):
-    return [line for line in log_of(folder) if "epoch" in line]
 
 
 # --- train

@@ -17,6 +17,7 @@ import pytest
 
 import train
 import val
+from benchmarks.resume_kills import epochs_of, log_of
 from models import build_model
 from utils.checkpoint import read_checkpoint
 from utils.weights import read_weights
@@ -34,17 +35,6 @@ def recipe(shapes, save_dir, *options):
     """Options of a small training; the last ones given count."""
     given = ["--dataset", shapes, "--save_dir", save_dir, "--model", "resnet18", "--pretrained", "none"]
     return [*given, "--img_size", 32, "--batch_size", 8, "--seed", 1, "--num_workers", 2, *options]
-
-
-def log_of(folder):
-    """The lines of log.jsonl, without what the clock says."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    timed = ("time", "batch_time", "data_time", "compute_time", "photos_per_second")
-    return [{name: value for name, value in line.items() if name not in timed} for line in lines]
-
-
-def epochs_of(folder):
-    return [line for line in log_of(folder) if "epoch" in line]
 
 
 def assert_same_weights(path, expected):

@@ -15,22 +15,12 @@ import paddle
 import pytest
 
 import utils.checkpoint
+from tests.utils.tiny import DESCRIPTION
 from utils.checkpoint import read_checkpoint
 from utils.resume import find_state, save_state
 from utils.run_folder import RunFolder
 from utils.weights import STATE, read_state
 
-DESCRIPTION = {
-    "model": "tiny",
-    "num_heads": 2,
-    "lam": 0.5,
-    "num_cls": 2,
-    "classes": ["red", "green"],
-    "img_size": 32,
-    "normalization": {"mean": [0.5, 0.4, 0.3], "std": [1, 0.5, 1]},
-    "dataset": "shapes",
-    "data_dir": None,
-}
 START = (1, 0)  # the moment before the first step: an epoch and how many of its steps are done
 STEPS = 3  # of an epoch; after each it is saved
 FIGURES = [(0.1, 0.3), (0.4, 0.2), (0.3, 0.1)]  # mAP of each epoch, and of its averaged weights

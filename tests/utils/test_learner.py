@@ -9,18 +9,11 @@ from paddle import nn
 
 from datasets.loader import Batch, Batches, Share
 from datasets.records import Records
-from models import CSRAModel
-from models.csra import MHA
+from tests.utils.tiny import assert_same, tiny_model, trainable, values
 from utils.errors import UserError
 from utils.learner import HEAD_LR, Learner, Precision, make_optimizer
 
 PIXELS = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
-
-
-def tiny_model(norm=nn.BatchNorm2D, seed=0):
-    """Convolution, batch norm (or another layer of 4 channels) and heads for two classes."""
-    paddle.seed(seed)
-    return CSRAModel(nn.Sequential(nn.Conv2D(3, 4, 3, stride=4), norm(4)), MHA(2, 0.5, 4, 2))
 
 
 def without_norm(_):
@@ -31,20 +24,6 @@ def without_norm(_):
 def make_learner(model, momentum=0.9, weight_decay=0.0, **settings):
     optimizer = make_optimizer(model, momentum, weight_decay)
     return Learner(model, optimizer, PIXELS if hasattr(model, "backbone") else None, **settings)
-
-
-def trainable(layer):
-    return {name: value for name, value in layer.named_parameters() if not value.stop_gradient}
-
-
-def values(layer):
-    return {name: value.numpy().copy() for name, value in layer.state_dict().items()}
-
-
-def assert_same(ours, expected):
-    assert set(ours) == set(expected)
-    for name, value in ours.items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 def step_with_gradient(model, optimizer, gradient, rate):

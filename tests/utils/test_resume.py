@@ -8,14 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import paddle
 import pytest
-from paddle import nn
 
 from datasets.features import FeatureLoader
 from datasets.loader import Loader
 from datasets.records import Records
-from models import CSRAModel
-from models.csra import MHA
 from models.loading import load_strict
+from tests.utils.tiny import DESCRIPTION, tiny_model
 from train import begin
 from utils.checkpoint import read_checkpoint
 from utils.errors import UserError
@@ -25,25 +23,9 @@ from utils.run_folder import RunFolder, Saved
 from utils.training import train_epoch
 from utils.weights import read_state, read_weights, write_state
 
-NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [1, 0.5, 1]}
-DESCRIPTION = {
-    "model": "tiny",
-    "num_heads": 2,
-    "lam": 0.5,
-    "num_cls": 2,
-    "classes": ["red", "green"],
-    "img_size": 32,
-    "normalization": NORMALIZATION,
-    "dataset": "shapes",
-    "data_dir": None,
-}
+NORMALIZATION = DESCRIPTION["normalization"]
 FOUR = [0.1, 0.4, 0.2, 0.3]  # mAP of each epoch
 AVERAGED = [0.2, 0.5, 0.3, 0.1]  # the same of averaged weights
-
-
-def tiny_model():
-    """Convolution, batch norm and heads for two classes; drawn anew each time."""
-    return CSRAModel(nn.Sequential(nn.Conv2D(3, 4, 3, stride=4), nn.BatchNorm2D(4)), MHA(2, 0.5, 4, 2))
 
 
 @pytest.fixture
@@ -66,8 +48,7 @@ def train(make_photo):
     feature_maps = FeatureLoader(records, *maps, batch_size=2, shuffle=True)
 
     def run_epochs(folder, mAPs, choice=None, *, keep=None, heads=False, ema=None, description=DESCRIPTION):
-        paddle.seed(9 if choice else 0)  # what is drawn when going on must not matter
-        model = tiny_model()
+        model = tiny_model(seed=9 if choice else 0)  # what is drawn when going on must not matter
         trained, loader, inputs = model, photos, NORMALIZATION
         if heads:
             trained, loader, inputs = model.classifier, feature_maps, None

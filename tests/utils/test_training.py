@@ -4,15 +4,14 @@ import dataclasses
 import json
 
 import numpy as np
-import paddle
 import pytest
-from paddle import nn
 
 from datasets.loader import Batches, Loader, Share
 from datasets.records import Records
 from datasets.spec import SPECS
 from models import CSRAModel
-from models.csra import MHA
+from tests.utils import tiny
+from tests.utils.tiny import assert_same, tiny_model, trainable, values
 from utils.checkpoint import read_checkpoint
 from utils.distributed import ALONE
 from utils.errors import UserError
@@ -24,37 +23,11 @@ from utils.training import Training, train_epoch
 NORMALIZATION = {"mean": (0, 0, 0), "std": (1, 1, 1)}
 SPEC = dataclasses.replace(SPECS["voc07"], name="two", classes=("red", "green"))
 DESCRIPTION = {
-    "model": "tiny",
-    "num_heads": 2,
-    "lam": 0.5,
-    "num_cls": 2,
-    "classes": ["red", "green"],
-    "img_size": 32,
+    **tiny.DESCRIPTION,
     "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]},
     "dataset": "two",
-    "data_dir": None,
     "averaged": False,
 }
-
-
-def tiny_model(seed=0):
-    """Convolution, batch norm and heads for two classes."""
-    paddle.seed(seed)
-    return CSRAModel(nn.Sequential(nn.Conv2D(3, 4, 3, stride=4), nn.BatchNorm2D(4)), MHA(2, 0.5, 4, 2))
-
-
-def trainable(layer):
-    return {name: value for name, value in layer.named_parameters() if not value.stop_gradient}
-
-
-def values(layer):
-    return {name: value.numpy().copy() for name, value in layer.state_dict().items()}
-
-
-def assert_same(ours, expected):
-    assert set(ours) == set(expected)
-    for name, value in ours.items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
 @pytest.fixture
