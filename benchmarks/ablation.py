@@ -30,14 +30,13 @@ from paddle import nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.common import filled_classes, mean_ap  # noqa: E402
+from benchmarks.common import filled_classes, mean_ap, unnamed  # noqa: E402
 from benchmarks.head_bank import (  # noqa: E402
     MOMENTUM,
     WEIGHT_DECAY,
     cosine,
     score_bank,
     train_bank,
-    unnamed,
 )
 from datasets.features import FeatureLoader  # noqa: E402
 from datasets.records import read_split  # noqa: E402

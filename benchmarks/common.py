@@ -1,11 +1,29 @@
-"""What the benchmarks on real photos share: which classes count, bootstrap intervals, tables."""
+"""What the benchmarks share: loaders of what is in memory, classes that count, intervals, tables."""
 
 import numpy as np
 
+from datasets.loader import Batches
+from datasets.records import Records
 from utils.checkpoint import versions
 from utils.evaluation.metrics import average_precision
 
 ENOUGH = 15  # positives in either split for a class to count
+
+
+class Ready(Batches):
+    """A loader of photos (N, S, S, 3) uint8 that are in memory, with labels (N, C), in their order."""
+
+    def __init__(self, photos, labels, batch_size):
+        super().__init__(unnamed(labels), batch_size)
+        self.photos = photos
+
+    def _inputs(self, rows, _):
+        return iter(self.photos[rows])
+
+
+def unnamed(labels):
+    """Records of photos of which the labels (N, C) alone matter."""
+    return Records([""] * len(labels), labels, [None] * len(labels))
 
 
 def filled_classes(train_labels, test_labels):

@@ -13,8 +13,8 @@ import paddle.nn.functional as F
 from paddle import nn
 from tqdm import tqdm
 
+from benchmarks.common import unnamed
 from datasets.features import FeatureLoader
-from datasets.records import Records
 from models.csra import MAX, TEMPERATURES
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -101,8 +101,3 @@ def score_bank(bank, maps, batch_size):
 def cosine(peak, done, steps):
     """The rate after `done` of `steps` steps, falling from `peak` to 0."""
     return peak * (1 + math.cos(math.pi * done / steps)) / 2
-
-
-def unnamed(labels):
-    """Records of photos of which the labels (N, C) alone matter."""
-    return Records([None] * len(labels), labels, [None] * len(labels))

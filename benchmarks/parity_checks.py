@@ -18,8 +18,7 @@ sys.path.insert(0, str(ROOT))
 import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 
-from datasets.loader import Batches  # noqa: E402
-from datasets.records import Records  # noqa: E402
+from benchmarks.common import Ready  # noqa: E402
 from datasets.spec import SPECS  # noqa: E402
 from datasets.transforms import read_photo, transform  # noqa: E402
 from models import CSRAModel, build_model, normalize  # noqa: E402
@@ -131,22 +130,11 @@ def six_steps(golden):
         photos = data["photos_112"][data["batch_photo"][step]].copy()  # (4, 112, 112, 3) uint8
         flip = data["batch_flip"][step]
         photos[flip] = photos[flip, :, ::-1]
-        loader = OneBatch(photos, data["targets"][step])
+        loader = Ready(photos, data["targets"][step], len(photos))
         figures = train_epoch(learner, loader, lambda _: 0.01, step + 1, 100)
         losses.append(figures["loss"])
         tensors.append({name: value.numpy().copy() for name, value in model.state_dict().items()})
     return losses, tensors[-1], tensors[0]
-
-
-class OneBatch(Batches):
-    """A loader of the one batch that it is given."""
-
-    def __init__(self, photos, labels):
-        super().__init__(Records([""] * len(photos), labels, [None] * len(photos)), len(photos))
-        self.photos = photos
-
-    def _inputs(self, rows, _):
-        return iter(self.photos[rows])
 
 
 def check_training(golden):

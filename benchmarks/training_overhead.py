@@ -27,8 +27,9 @@ import paddle.nn.functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datasets.loader import Batches, Loader  # noqa: E402
-from datasets.records import Records, read_split  # noqa: E402
+from benchmarks.common import Ready  # noqa: E402
+from datasets.loader import Loader  # noqa: E402
+from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
 from models import build_model, normalize  # noqa: E402
 from utils.checkpoint import versions  # noqa: E402
@@ -38,17 +39,6 @@ from utils.training import train_epoch  # noqa: E402
 
 BATCH, STEPS, RATE = 16, 4, 1e-3
 PIXELS = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
-
-
-class Ready(Batches):
-    """A loader whose photos (N, S, S, 3) are in memory."""
-
-    def __init__(self, photos, labels):
-        super().__init__(Records([""] * len(labels), labels, [None] * len(labels)), BATCH)
-        self.photos = photos
-
-    def _inputs(self, rows, _):
-        return iter(self.photos[rows])
 
 
 def bare_epoch(model, optimizer, batches):
@@ -67,7 +57,7 @@ def overhead(name, size, rounds, photos, labels, clock):
     """Seconds of an epoch, bare and ours, of each round: a list of pairs."""
     model = build_model(name, labels.shape[1], img_size=size)
     optimizer = make_optimizer(model, 0.9, 1e-4)
-    learner, ready = Learner(model, optimizer, PIXELS), Ready(photos, labels)
+    learner, ready = Learner(model, optimizer, PIXELS), Ready(photos, labels, BATCH)
     batches = [
         (normalize(batch.photos, **PIXELS), paddle.to_tensor(batch.labels.astype("float32")))
         for batch in ready.epoch()
@@ -127,8 +117,7 @@ def main():
     clock = time.process_time if choose_device("auto") == "cpu" else time.perf_counter
     records = read_split(*load_spec(args.dataset), "train")
     rows = np.arange(BATCH * STEPS) % len(records)
-    loader = Loader(records, args.img_size, BATCH)
-    photos = np.stack([loader._photo(row, 0) for row in rows])
+    photos = next(Loader(records, args.img_size, len(records)).epoch()).photos[rows]
     pairs = overhead(args.model, args.img_size, args.rounds, photos, records.labels[rows], clock)
     ratios = [ours / bare for bare, ours in pairs]
     peaks = peak_memory(args.dataset, args.model, args.img_size, args.epochs)

@@ -23,6 +23,7 @@ class Processes:
 
     @property
     def first(self):
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def sum(self, array):
