@@ -1,7 +1,9 @@
 """What all tests share: golden data, small photos, and Paddle on the CPU."""
 
 import json
+import os
 import pickle
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -48,6 +50,40 @@ def shared_path():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium, driven by Playwright; tests that need it are skipped where it is absent."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        assert not os.environ.get("NEEDS_CHROMIUM"), "NEEDS_CHROMIUM is set, but there is no chromium"
+        pytest.skip("needs Chromium: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api")
+    quiet = ("background-networking", "component-update", "sync", "gpu", "quic")  # it asks nobody anything
+    flags = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def web_page(chromium):
+    """An empty page 1280 px wide; the test fails when the page says an error or asks another machine."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    wrong = []
+    page.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda asked: _is_local(asked.url) or wrong.append(f"asked for {asked.url}"))
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def _is_local(url):
+    return url.startswith(("file:", "data:", "blob:", "about:", "http://127.0.0.1", "ws://127.0.0.1"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from datasets.transforms import AUGMENTATIONS
-from utils.evaluation.metrics import THRESHOLD
+from utils.evaluation.metrics import AP_KINDS, IGNORED_RULES, THRESHOLD
 
 
 class Parser(argparse.ArgumentParser):
@@ -64,6 +64,23 @@ def number(least, most=math.inf):
         return value
 
     return check
+
+
+def goal(text):
+    """What to tune thresholds for: "f1" -> ("f1", None), "precision=0.9" -> ("precision", 0.9), or recall."""
+    name, _, value = text.partition("=")
+    if name == "f1" and not value:
+        return name, None
+    if name not in ("precision", "recall") or not value:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of f1, precision=0.9 and recall=0.9")
+    return name, number(0, 1)(value)
+
+
+def tuned(text):
+    """The name of a file for what was tuned."""
+    if Path(text).suffix not in (".json", ".pdparams"):
+        raise argparse.ArgumentTypeError(f"'{text}' must end in .json or .pdparams")
+    return text
 
 
 def augmentation(text):
@@ -151,12 +168,36 @@ OPTIONS = {
     "print_freq": dict(default=100, type=whole(1), help="iterations between two printed lines"),
     "keep": dict(default=None, type=whole(1), help="checkpoints of how many epochs to keep (default: all)"),
     "threshold": dict(default=THRESHOLD, type=number(0, 1), help="scores from this on are predicted"),
+    "thresholds": dict(default=None, nargs="?", const="", metavar="FILE", help="thresholds by class, and a "
+                       "temperature, from val.py --tune_thresholds; without FILE: the model's own, required"),
     "seed": dict(default=0, type=whole(0, 2**32 - 1), help="of weights, order and augmentation"),
     "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
     "out": dict(default=None, type=table, help="also write all scores to this file, .json or .csv"),
+    # evaluation
+    "ap": dict(default=AP_KINDS[0], choices=AP_KINDS, help="how average precision is defined"),
+    "difficult": dict(default=IGNORED_RULES[0], choices=IGNORED_RULES, help="what objects marked difficult "
+                      "count as"),
+    "tune_thresholds": dict(default=None, type=goal, metavar="GOAL", help="find a threshold for each class: "
+                            "f1, precision=0.9 or recall=0.9"),
+    "tune_temperature": dict(default=False, type=boolean, nargs="?", const=True,
+                             help="find the temperature that makes scores probabilities"),
+    "tuned": dict(default=None, type=tuned, metavar="FILE", help="where what was tuned goes: a "
+                  ".json, or a copy of the checkpoint, .pdparams (default: OUT/thresholds.json)"),
+    "report": dict(default=None, metavar="DIR", help="write a page to look at to this folder"),
+    "compare": dict(default=None, metavar="METRICS", help="metrics.json of another run on the same photos, "
+                    "for the difference and its interval"),
+    "pointing_game": dict(default=False, type=boolean, nargs="?", const=True,
+                          help="how often a class's score map peaks in a box of that class"),
+    # predictions
+    "format": dict(default="text", choices=("text", "json", "jsonl", "csv"), help="of what is printed"),
+    "topk": dict(default=None, type=whole(1), metavar="K", help="name the K best classes of each photo"),
+    "annotated": dict(default=None, metavar="DIR", help="write each photo with its labels to this folder"),
+    "heatmap": dict(default=None, metavar="DIR", help="write where each class is seen in each photo to this "
+                    "folder"),
+    "heatmap_classes": dict(default=["predicted"], nargs="+", metavar="CLASS", help="names of classes, or "
+                            "predicted, or all"),
     # export
     "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
-    "format": dict(default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,
                  help="8-bit integers, calibrated on --calib; needs --format openvino"),
     "calib": dict(default=None, nargs="+", help="photos and folders of photos to calibrate int8 on"),
@@ -180,7 +221,8 @@ OPTIONS = {
                    help="go on with an --out that was interrupted"),
 }  # fmt: skip
 
-DESCRIBED = ("model", "num_heads", "lam", "num_cls", "img_size", "dataset")  # what a checkpoint says itself
+# what a checkpoint says itself
+DESCRIBED = ("model", "num_heads", "lam", "num_cls", "img_size", "dataset", "threshold")
 
 
 def make_parser(doc, from_checkpoint=False, changes=None, **groups):

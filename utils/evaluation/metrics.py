@@ -9,6 +9,8 @@ where the two differ the function says so.
 import numpy as np
 
 IGNORED = -1
+AP_KINDS = ("area", "voc07_11point", "interpolated")  # the first is the reference's
+IGNORED_RULES = ("ignore", "negative", "positive")  # what an ignored label counts as; the reference's first
 THRESHOLD = 0.5  # where nothing else is said: a score at or above it counts as predicted
 
 
