@@ -42,17 +42,26 @@ class CSRA(nn.Layer):
         norm = paddle.linalg.norm(self.head.weight, axis=1, keepdim=True)  # (C, 1, 1, 1)
         return self.head(x) / norm.transpose([1, 0, 2, 3])  # (B, C, h, w)
 
-    def forward(self, x):
-        score = self.score_map(x).flatten(2)  # (B, C, h*w)
+    def attention(self, score):
+        """The weight of each position in att_logit, of the shape of the score map (B, C, h, w); sums to 1."""
+        return self._attention(score.flatten(2)).reshape(score.shape)
+
+    def _attention(self, score):
+        if self.T == MAX:
+            return F.one_hot(score.argmax(axis=2), score.shape[2])  # (B, C, h*w): T -> infinity
+        return F.softmax(self.T * score, axis=2)  # (B, C, h*w), class-specific
+
+    def logit(self, score):
+        """Score map (B, C, h, w) -> logits (B, C)."""
+        score = score.flatten(2)  # (B, C, h*w)
         base_logit = score.mean(axis=2)  # (B, C): average pooling, all positions alike
         if self.lam == 0:
             return base_logit
-        if self.T == MAX:
-            att_logit = _maximum(score)  # (B, C): T -> infinity
-        else:
-            attention = F.softmax(self.T * score, axis=2)  # (B, C, h*w), class-specific
-            att_logit = (attention * score).sum(axis=2)  # (B, C)
-        return base_logit + self.lam * att_logit  # residual attention
+        att_logit = _maximum(score) if self.T == MAX else (self._attention(score) * score).sum(axis=2)
+        return base_logit + self.lam * att_logit  # (B, C): residual attention
+
+    def forward(self, x):
+        return self.logit(self.score_map(x))  # (B, C)
 
 
 def _maximum(score):
@@ -87,8 +96,12 @@ class MHA(nn.Layer):
         """The score map of each head, a list of H tensors (B, C, h, w): what heat maps show."""
         return [head.score_map(x) for head in self.multi_head]
 
+    def logits(self, maps):
+        """Score maps, one for each head -> logits (B, C)."""
+        return sum(head.logit(score) for head, score in zip(self.multi_head, maps, strict=True))
+
     def forward(self, x):
-        return sum(head(x) for head in self.multi_head)  # (B, C)
+        return self.logits(self.score_maps(x))  # (B, C)
 
 
 class SharedMHA(MHA):
@@ -106,8 +119,8 @@ class SharedMHA(MHA):
         for own in self.multi_head:
             own.head = convolution
 
-    def forward(self, x):
-        return super().forward(x) / len(self.multi_head)  # (B, C)
+    def logits(self, maps):
+        return super().logits(maps) / len(self.multi_head)  # (B, C)
 
 
 def attend_at_test_time(heads, lam, num_heads=None):

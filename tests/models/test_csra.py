@@ -98,6 +98,32 @@ def test_score_maps_hold_what_the_logits_are_made_of(num_heads):
     np.testing.assert_allclose(heads(x).numpy(), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("lam", [0, 0.3])
+@pytest.mark.parametrize("num_heads", HEADS)
+def test_logits_come_from_the_score_maps_alone(num_heads, lam):
+    x = paddle.to_tensor(features(2, 8, 3, 4))
+    for heads in (MHA(num_heads, lam, 8, 5), attend_at_test_time(MHA(1, 0, 8, 5), lam, num_heads)):
+        np.testing.assert_array_equal(heads.logits(heads.score_maps(x)).numpy(), heads(x).numpy())
+
+
+@pytest.mark.parametrize("T", [1, 4, MAX])
+def test_attention_is_a_share_of_each_position_that_makes_the_logit(T):
+    head, score = CSRA(8, 5, T, 0.7), features(2, 5, 3, 4)
+    attention = head.attention(paddle.to_tensor(score)).numpy()
+    assert attention.shape == score.shape
+    flat = score.reshape(2, 5, 12).astype("float64")
+    expected = flat == flat.max(axis=2, keepdims=True) if T == MAX else np.exp(T * flat)
+    expected = expected / expected.sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(attention.reshape(2, 5, 12), expected, atol=1e-6)
+    logit = flat.mean(axis=2) + 0.7 * (expected * flat).sum(axis=2)
+    np.testing.assert_allclose(head.logit(paddle.to_tensor(score)).numpy(), logit, atol=1e-5)
+
+
+def test_of_equal_maxima_the_first_gets_all_attention():
+    attention = CSRA(8, 1, MAX, 0.7).attention(paddle.to_tensor([[[[0.0, 2.0], [2.0, 2.0]]]]))
+    assert attention.numpy().tolist() == [[[[0, 1], [0, 0]]]]
+
+
 def test_temperatures_are_those_of_the_paper():
     assert TEMPERATURES == {
         1: (1,),
