@@ -1,4 +1,8 @@
-"""Label files: JSON lists of {"img_path", "target"} (and "bbox" where a part of the photo counts)."""
+"""Label files: JSON lists of {"img_path", "target"}.
+
+Beside them "bbox" where a part of the photo counts, and "objects" where it is known where the
+objects are: [{"class": column, "bbox": [x, y, width, height], "difficult": 0 or 1}, ...].
+"""
 
 import os
 from dataclasses import dataclass
@@ -15,11 +19,17 @@ TARGETS = (-1, 0, 1, 99)  # negative, negative or difficult, positive, unspecifi
 @dataclass
 class Records:
     """A split. paths: N strings; labels (N, C) int8: 1 positive, 0 negative, -1 ignored (by the
-    loss, by evaluation); boxes: N boxes (x, y, width, height) in pixels, or None."""
+    loss, by evaluation); boxes: N boxes (x, y, width, height) in pixels, or None; objects: for each
+    photo a list of (class index, box, difficult) with every object, or None where they are not known."""
 
     paths: list
     labels: np.ndarray
     boxes: list
+    objects: list = None
+
+    def __post_init__(self):
+        if self.objects is None:
+            self.objects = [None] * len(self.paths)
 
     def __len__(self):
         return len(self.paths)
@@ -57,7 +67,14 @@ def read_records(path, num_classes, ignored=None):
     labels = (targets == 1).astype(np.int8)
     if ignored is not None:
         labels[targets == ignored] = -1
-    return Records([r["img_path"] for r in records], labels, [r.get("bbox") for r in records])
+    objects = [_objects(record.get("objects")) for record in records]
+    return Records([r["img_path"] for r in records], labels, [r.get("bbox") for r in records], objects)
+
+
+def _objects(things):
+    if things is None:
+        return None
+    return [(thing["class"], tuple(thing["bbox"]), bool(thing["difficult"])) for thing in things]
 
 
 def _problem(record, num_classes):
@@ -71,11 +88,35 @@ def _problem(record, num_classes):
     if wrong:
         return f"target {wrong[0]!r}; allowed are {TARGETS}"
     box = record.get("bbox")
-    if box is not None and not (isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)):
+    if box is not None and not _is_box(box):
         return f"bbox {box!r} must be [x, y, width, height]"
+    if box is not None and record.get("objects") is not None:
+        return "bbox is a part of a photo, objects are places in a whole one; leave one of them out"
     if not os.path.isfile(record["img_path"]):
         return f"no photo {record['img_path']}; paths count from the folder in which you start the script"
-    return None
+    return _problem_of_objects(record.get("objects"), num_classes)
+
+
+def _problem_of_objects(things, num_classes):
+    if not isinstance(things, list | None):
+        return f"objects {things!r} must be a list"
+    wrong = [thing for thing in things or () if not _is_object(thing, num_classes)]
+    if not wrong:
+        return None
+    form = f'{{"class": 0 to {num_classes - 1}, "bbox": [x, y, width, height], "difficult": 0 or 1}}'
+    return f"object {wrong[0]!r} must be {form}"
+
+
+def _is_object(thing, num_classes):
+    if not isinstance(thing, dict) or type(thing.get("class")) is not int:
+        return False
+    box = thing.get("bbox")
+    in_order = 0 <= thing["class"] < num_classes and thing.get("difficult") in (0, 1)
+    return in_order and _is_box(box) and box[2] > 0 and box[3] > 0
+
+
+def _is_box(box):
+    return isinstance(box, list) and len(box) == 4 and all(_is_number(value) for value in box)
 
 
 def _is_number(value):

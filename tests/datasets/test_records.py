@@ -79,6 +79,25 @@ def test_records_stay_in_the_order_of_the_file(write, make_photo):  # fault 26
     assert records.labels.tolist() == [[0, 1], [1, 1], [0, 1]]
 
 
+# --- objects
+
+THING = {"class": 1, "bbox": [0, 2.5, 3, 4], "difficult": 1}
+
+
+def test_objects_are_read_where_they_are_known(write, make_photo):
+    good = {"img_path": make_photo("a.jpg"), "target": [1, 0]}
+    several = [THING, {"class": 0, "bbox": [5, 6, 7, 8], "difficult": 0}]
+    path = write([{**good, "objects": several}, good, {**good, "objects": []}, {**good, "objects": None}])
+    records = read_records(path, 2)
+    assert records.objects == [[(1, (0, 2.5, 3, 4), True), (0, (5, 6, 7, 8), False)], None, [], None]
+    assert records.boxes == [None] * 4
+    assert records.labels.tolist() == [[1, 0]] * 4
+
+
+def test_records_made_without_objects_know_of_none():
+    assert Records(["a", "b"], np.zeros((2, 1), "int8"), [None] * 2).objects == [None, None]
+
+
 # --- broken label files
 
 
@@ -139,6 +158,22 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path):
         ({"bbox": [1, 2, 3, None]}, "bbox"),
         ({"bbox": [1, 2, 3, float("nan")]}, "bbox"),
         ({"bbox": [1, 2, 3, float("inf")]}, "bbox"),
+        ({"bbox": [1, 2, 3, 4], "objects": []}, "leave one of them out"),
+        ({"objects": 5}, "objects 5 must be a list"),
+        ({"objects": {}}, "objects {} must be a list"),
+        ({"objects": [THING, 5]}, "object 5 must be"),
+        ({"objects": [None]}, "object None must be"),
+        ({"objects": [{**THING, "class": 2}]}, r"'class': 2, .* must be {\"class\": 0 to 1"),
+        ({"objects": [{**THING, "class": -1}]}, "'class': -1"),
+        ({"objects": [{**THING, "class": "dog"}]}, "'class': 'dog'"),
+        ({"objects": [{**THING, "class": True}]}, "'class': True"),
+        ({"objects": [{**THING, "difficult": 2}]}, "'difficult': 2"),
+        ({"objects": [{"class": 1, "bbox": [1, 2, 3, 4]}]}, "must be"),
+        ({"objects": [{"class": 1, "difficult": 0}]}, "must be"),
+        ({"objects": [{**THING, "bbox": [1, 2, 3]}]}, "must be"),
+        ({"objects": [{**THING, "bbox": [1, 2, 0, 4]}]}, "must be"),
+        ({"objects": [{**THING, "bbox": [1, 2, 3, -4]}]}, "must be"),
+        ({"objects": [{**THING, "bbox": [1, 2, 3, float("nan")]}]}, "must be"),
     ],
 )
 def test_a_record_that_is_wrong_is_named(write, make_photo, change, said):
@@ -166,12 +201,22 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
+NEARLY_OBJECTS = st.fixed_dictionaries(
+    {
+        "class": st.integers(-1, 2) | JSON,
+        "bbox": st.lists(st.integers(-1, 9) | JSON, min_size=4, max_size=4),
+        "difficult": st.integers(0, 1) | JSON,
+    }
+)
 NEARLY_RECORDS = st.fixed_dictionaries(
     {
         "img_path": st.just("PHOTO") | JSON,
         "target": st.lists(st.sampled_from([-1, 0, 1, 99]) | JSON, max_size=3),
     },
-    optional={"bbox": st.lists(st.integers() | st.floats() | JSON, min_size=3, max_size=5) | JSON},
+    optional={
+        "bbox": st.lists(st.integers() | st.floats() | JSON, min_size=3, max_size=5) | JSON,
+        "objects": st.lists(NEARLY_OBJECTS | JSON, max_size=2) | JSON,
+    },
 )
 
 
@@ -191,7 +236,7 @@ def test_any_json_gives_records_or_a_users_error(tmp_path_factory, value, ignore
         said = "any.json"
         assert records.labels.shape == (len(records), 2)
         assert set(np.unique(records.labels)) <= {-1, 0, 1}
-        assert len(records.paths) == len(records.boxes) == len(records) > 0
+        assert len(records.paths) == len(records.boxes) == len(records.objects) == len(records) > 0
     assert "any.json" in said
 
 

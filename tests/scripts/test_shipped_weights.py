@@ -28,7 +28,7 @@ def originals(shared_path):
     voc = shared_path("voc2007-originals") / "VOCdevkit/VOC2007"
     photos = sorted((voc / "JPEGImages").glob("*.jpg"))
     return [
-        (str(path), {name for name, _ in read_objects(voc / "Annotations" / f"{path.stem}.xml")})
+        (str(path), {thing.name for thing in read_objects(voc / "Annotations" / f"{path.stem}.xml")})
         for path in photos
     ]
 

@@ -15,25 +15,23 @@ from typing import NamedTuple
 # `python utils/prepare/prepare_voc.py` puts only this folder on the path, not the repository
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, parse
 from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
 from utils.files import atomic_path
 from utils.options import Parser
+from utils.prepare.voc_xml import read_objects
 
 IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
 LISTS = Path("ImageSets", "Main")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
 LIST_LABELS = {"-1": -1, "0": IGNORED, "1": 1}  # in VOC's own CLASS_SPLIT.txt
 LABEL_COLUMNS = re.compile(r"(\s+[+-]?\d\d?)+$")  # after the id: a label, a number of objects
 
 
 class Photo(NamedTuple):
-    """A listed photo: where it and its annotation lie, its objects [(name, difficult)]."""
+    """A listed photo: where it and its annotation lie, its Objects."""
 
     img_path: str
     xml_path: Path
@@ -100,32 +98,6 @@ def _id_of(line, annotations):
     return line if whole else LABEL_COLUMNS.sub("", line)
 
 
-def read_objects(xml_path):
-    """Return [(name, difficult)] of the objects in an annotation.
-
-    Only <object> directly under the root counts: the <part> of a person (head,
-    hand, foot) has a <name> too. UserError for XML that is broken or defines entities.
-    """
-    try:
-        root = parse(xml_path).getroot()
-    except OSError as error:
-        raise UserError(f"cannot read {xml_path}: {error.strerror}") from None
-    except DefusedXmlException as error:
-        raise UserError(f"{xml_path} defines XML entities, which are not read: {error}") from None
-    except (ParseError, ValueError, LookupError) as error:  # the last two: odd encodings
-        raise UserError(f"{xml_path} is not valid XML ({error}); unpack it again") from None
-    if root.tag != "annotation":
-        raise UserError(f"{xml_path} is no VOC annotation: its root is <{root.tag}>, not <annotation>")
-    objects = []
-    for element in root.findall("object"):
-        name = (element.findtext("name") or "").strip()
-        difficult = (element.findtext("difficult") or "").strip().lower()
-        if not name or difficult not in DIFFICULT:
-            raise UserError(f"{xml_path}: object '{name}', difficult '{difficult}': want a name and 0 or 1")
-        objects.append((name, DIFFICULT[difficult]))
-    return objects
-
-
 def read_photos(voc, split, ids):
     """Return {id: Photo} in the order of `ids`; UserError names the file that is missing or broken."""
     photos = {}
@@ -146,7 +118,7 @@ def choose_classes(choice, photos):
 
     Raises UserError for a file that does not fit and for an object of another class.
     """
-    found = {name for photo in photos for name, _ in photo.objects}
+    found = {thing.name for photo in photos for thing in photo.objects}
     classes = {"voc": list(VOC_CLASSES), "auto": sorted(found)}.get(choice)
     if classes is None:
         classes = read_lines(Path(choice))
@@ -154,7 +126,7 @@ def choose_classes(choice, photos):
         raise UserError(f"--classes {choice} gives no class or one twice; want different names, one a line")
     unknown = found - set(classes)
     if unknown:
-        xml_path, name = next((p.xml_path, n) for p in photos for n, _ in p.objects if n in unknown)
+        xml_path, name = next((p.xml_path, o.name) for p in photos for o in p.objects if o.name in unknown)
         near = ", ".join(difflib.get_close_matches(name, classes)) or "none"
         raise UserError(f"{xml_path}: unknown class '{name}' (near it: {near}); correct it or give --classes")
     return classes
@@ -163,7 +135,7 @@ def choose_classes(choice, photos):
 def target_of(objects, classes):
     """Return each class's label: 1 present, 0 (IGNORED) when all its objects are difficult, -1 absent."""
     labels = {}
-    for name, difficult in objects:
+    for name, difficult, _ in objects:
         labels[name] = max(labels.get(name, IGNORED), IGNORED if difficult else 1)
     return [labels.get(name, -1) for name in classes]
 
@@ -193,13 +165,27 @@ def compare(voc, split, classes, targets):
     return compared, differing
 
 
-def label_text(photos, targets, training):
-    """Return a label file: JSON, one record a line; in training absent and IGNORED become 0."""
+def label_text(photos, targets, classes, training):
+    """Return a label file: JSON, one record a line; in training absent and IGNORED become 0.
+
+    A record has "objects" where each of the photo's objects has a valid box.
+    """
     lines = []
     for photo_id, photo in photos.items():
         target = [max(label, 0) for label in targets[photo_id]] if training else targets[photo_id]
-        lines.append(json.dumps({"img_path": photo.img_path, "target": target}, ensure_ascii=False))
+        record = {"img_path": photo.img_path, "target": target}
+        if has_boxes(photo):
+            record["objects"] = [
+                {"class": classes.index(name), "bbox": box, "difficult": int(difficult)}
+                for name, difficult, box in photo.objects
+            ]
+        lines.append(json.dumps(record, ensure_ascii=False))
     return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def has_boxes(photo):
+    """Whether the place of each object is known (of none: it is)."""
+    return all(thing.box for thing in photo.objects)
 
 
 def write_all(texts):
@@ -209,8 +195,8 @@ def write_all(texts):
             stack.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
 
 
-def report(split, ids, targets, compared, differing):
-    """Print what a split holds; warn of repeated ids and of labels that differ from VOC's lists."""
+def report(split, ids, photos, targets, compared, differing):
+    """Print what a split holds; warn of repeated ids, labels that differ from VOC's lists, missing boxes."""
     labels = [label for target in targets.values() for label in target]
     print(f"{split}: {len(targets)} photos, {labels.count(1)} labels", end=", ")
     print(f"{labels.count(IGNORED)} more of difficult objects only", end="; ")
@@ -220,6 +206,9 @@ def report(split, ids, targets, compared, differing):
         warn(f"{len(differing)} labels of {split} differ from {LISTS}/CLASS_*.txt (XML/list): {first}")
     if len(ids) > len(targets):
         warn(f"{len(ids) - len(targets)} lines of split {split} repeat an id; each photo was taken once")
+    boxless = [photo.xml_path for photo in photos.values() if not has_boxes(photo)]
+    if boxless and any(thing.box for photo in photos.values() for thing in photo.objects):
+        warn(f"{len(boxless)} photos of {split} hold an object without a valid box, first {boxless[0]}")
 
 
 def warn(line):
@@ -270,11 +259,11 @@ def main(args):
     texts = {out_dir / CLASSES_FILE: json.dumps(description, ensure_ascii=False) + "\n"}
     for split in splits:
         training = split == args.train_split
-        texts[out_dir / files[split]] = label_text(photos[split], targets[split], training)
+        texts[out_dir / files[split]] = label_text(photos[split], targets[split], classes, training)
     write_all(texts)
 
     for split in splits:
-        report(split, listed[split], targets[split], *checks[split])
+        report(split, listed[split], photos[split], targets[split], *checks[split])
     print(f"wrote {', '.join(str(path) for path in texts)}")
     shared = set(targets[splits[0]]) & set(targets[splits[-1]]) if len(splits) > 1 else ()
     if shared:

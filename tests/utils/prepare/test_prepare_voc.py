@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets.records import read_records
 from datasets.spec import VOC_CLASSES, load_spec
 from utils.errors import UserError
 from utils.prepare import prepare_voc
+from utils.prepare.voc_xml import SIDES
 
 REPO = Path(__file__).resolve().parents[3]
 SCRIPT = REPO / "utils/prepare/prepare_voc.py"
@@ -139,13 +141,13 @@ def test_a_class_is_difficult_only_if_all_its_objects_are(tree, flags, label):
 
 
 @given(
-    objects=st.lists(st.tuples(st.sampled_from("abcd"), st.booleans())),
+    objects=st.lists(st.tuples(st.sampled_from("abcd"), st.booleans(), st.none())),
     classes=st.permutations("abcde"),
 )
 def test_target_of_equals_its_definition(objects, classes):
     expected = []
     for name in classes:
-        flags = [difficult for other, difficult in objects if other == name]
+        flags = [difficult for other, difficult, _ in objects if other == name]
         expected.append(-1 if not flags else 0 if all(flags) else 1)
     assert prepare_voc.target_of(objects, classes) == expected
 
@@ -153,13 +155,13 @@ def test_target_of_equals_its_definition(objects, classes):
 def test_parts_of_a_person_are_no_objects(tmp_path):
     path = tmp_path / "a.xml"
     path.write_text(f"<annotation>{PERSON_WITH_PARTS}</annotation>")
-    assert prepare_voc.read_objects(path) == [("person", False)]
+    assert prepare_voc.read_objects(path) == [("person", False, None)]
 
 
 def test_names_and_flags_may_stand_between_blanks(tmp_path):
     path = tmp_path / "a.xml"
     path.write_text(xml_of(("\n dog ", " 1\n"), ("cat", ""), ("bus", "True")))
-    assert prepare_voc.read_objects(path) == [("dog", True), ("cat", False), ("bus", True)]
+    assert prepare_voc.read_objects(path) == [("dog", True, None), ("cat", False, None), ("bus", True, None)]
 
 
 def test_a_photo_without_objects_keeps_its_record(tree):
@@ -168,6 +170,71 @@ def test_a_photo_without_objects_keeps_its_record(tree):
     tree.run()
     assert tree.labels()["000002"] == vector(0)
     assert tree.labels("test_voc07.json")["000003"] == vector(-1)
+
+
+# --- boxes
+
+
+def boxed(name, *sides, difficult=0):
+    """An <object> with a <bndbox> of the sides given, which may be any text."""
+    inner = "".join(f"<{tag}>{side}</{tag}>" for tag, side in zip(SIDES, sides, strict=False))
+    return f"<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{inner}</bndbox></object>"
+
+
+def test_boxes_are_written_with_their_classes(tree):
+    dog, cat = boxed("dog", 1, 1, 1, 1), boxed("cat", 11, 21, 30, 60, difficult=1)
+    tree.photo("000001", xml=f"<annotation>{dog}{cat}</annotation>")
+    tree.run()
+    dog, cat = VOC_CLASSES.index("dog"), VOC_CLASSES.index("cat")
+    first, second = tree.records()
+    assert first["objects"] == [
+        {"class": dog, "bbox": [0, 0, 1, 1], "difficult": 0},
+        {"class": cat, "bbox": [10, 20, 20, 40], "difficult": 1},
+    ]
+    assert "objects" not in second  # its XML has no boxes
+    records = read_records(tree.out / "trainval_voc07.json", 20)
+    assert records.objects == [[(dog, (0, 0, 1, 1), False), (cat, (10, 20, 20, 40), True)], None]
+
+
+def test_numbers_of_a_box_may_have_decimals(tmp_path):
+    path = tmp_path / "a.xml"
+    path.write_text(f"<annotation>{boxed('dog', 45.70000076293945, 1, ' 50.5 ', 3.0)}</annotation>")
+    assert prepare_voc.read_objects(path) == [("dog", False, [44.7, 0, 5.8, 3])]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        (),
+        (1, 2, 3),
+        (1, 2, 3, ""),
+        (1, 2, 3, "x"),
+        (1, 2, 3, "nan"),
+        (1, 2, 3, "inf"),
+        (1, 2, 3, "1e300"),
+        (-5, 2, 3, 4),
+        (4, 2, 3, 4),
+        (1, 5, 3, 4),
+    ],
+)
+def test_a_photo_with_a_box_that_is_none_keeps_its_labels(tree, capsys, sides):
+    good = boxed("dog", 1, 2, 3, 4)
+    tree.photo("000001", xml=f"<annotation>{good}{boxed('cat', *sides)}</annotation>")
+    tree.photo("000002", xml=f"<annotation>{good}</annotation>")
+    tree.run()
+    assert tree.labels() == {"000001": vector(0, dog=1, cat=1), "000002": vector(0, dog=1)}
+    assert ["objects" in record for record in tree.records()] == [False, True]
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"warning: 1 photos of trainval hold an object without a valid box, first {tree.xml('000001')}\n"
+    )
+
+
+def test_a_photo_without_objects_has_none(tree):
+    tree.photo("000001")
+    tree.run()
+    assert tree.records()[0]["objects"] == []
 
 
 # --- lists and names
