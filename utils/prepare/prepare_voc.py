@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +18,9 @@ from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
-from utils.files import atomic_path
+from utils.files import write_all
 from utils.options import Parser
+from utils.prepare.label_files import records_text, warn
 from utils.prepare.voc_xml import read_objects
 
 IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
@@ -165,12 +165,12 @@ def compare(voc, split, classes, targets):
     return compared, differing
 
 
-def label_text(photos, targets, classes, training):
-    """Return a label file: JSON, one record a line; in training absent and IGNORED become 0.
+def records_of(photos, targets, classes, training):
+    """Return the records of a label file; in training absent and IGNORED become 0.
 
     A record has "objects" where each of the photo's objects has a valid box.
     """
-    lines = []
+    records = []
     for photo_id, photo in photos.items():
         target = [max(label, 0) for label in targets[photo_id]] if training else targets[photo_id]
         record = {"img_path": photo.img_path, "target": target}
@@ -179,20 +179,13 @@ def label_text(photos, targets, classes, training):
                 {"class": classes.index(name), "bbox": box, "difficult": int(difficult)}
                 for name, difficult, box in photo.objects
             ]
-        lines.append(json.dumps(record, ensure_ascii=False))
-    return "[\n" + ",\n".join(lines) + "\n]\n"
+        records.append(record)
+    return records
 
 
 def has_boxes(photo):
     """Whether the place of each object is known (of none: it is)."""
     return all(thing.box for thing in photo.objects)
-
-
-def write_all(texts):
-    """Write {path: text}; no file takes its place before all of them lie on the disk."""
-    with ExitStack() as stack:
-        for path, text in texts.items():
-            stack.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
 
 
 def report(split, ids, photos, targets, compared, differing):
@@ -209,11 +202,6 @@ def report(split, ids, photos, targets, compared, differing):
     boxless = [photo.xml_path for photo in photos.values() if not has_boxes(photo)]
     if boxless and any(thing.box for photo in photos.values() for thing in photo.objects):
         warn(f"{len(boxless)} photos of {split} hold an object without a valid box, first {boxless[0]}")
-
-
-def warn(line):
-    """Print a warning on standard error."""
-    print(f"warning: {line}", file=sys.stderr)
 
 
 def parse_args(argv=None):
@@ -259,7 +247,8 @@ def main(args):
     texts = {out_dir / CLASSES_FILE: json.dumps(description, ensure_ascii=False) + "\n"}
     for split in splits:
         training = split == args.train_split
-        texts[out_dir / files[split]] = label_text(photos[split], targets[split], classes, training)
+        records = records_of(photos[split], targets[split], classes, training)
+        texts[out_dir / files[split]] = records_text(records)
     write_all(texts)
 
     for split in splits:
