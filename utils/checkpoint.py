@@ -20,7 +20,9 @@ from models.csra import TEMPERATURES
 from models.loading import load_strict
 from models.vit import PATCH
 from utils.errors import UserError
+from utils.evaluation.metrics import THRESHOLD
 from utils.options import LARGEST, OPTIONS
+from utils.thresholds import is_temperature, is_threshold, tuned_values
 from utils.weights import read_weights, write_weights
 
 FORMAT = 1
@@ -42,6 +44,18 @@ def save_checkpoint(path, model, description, dtype="float32"):
     if dtype != "float32" and not all(np.isfinite(value).all() for value in tensors.values()):
         raise UserError(f"{path} cannot be written in {dtype}: some weights are too large for it")
     write_weights(path, tensors, {"format": FORMAT, **description, "versions": versions()})
+
+
+def save_tuned(path, source, description, threshold, temperature, goal=None, tuned_on=None):
+    """Write a copy of the checkpoint `source` that holds thresholds and a temperature, whole or not at all.
+
+    description: what load_checkpoint said of it; the copy says it too. threshold: a number or (C,);
+    goal and tuned_on: see thresholds.json (utils/thresholds.py). Weights stay to the bit, in the file's type.
+    """
+    said = {"format": FORMAT, "versions": versions(), **description}  # bare tensors say neither
+    tuned = tuned_values(description["classes"], threshold, temperature)
+    about = {"goal": goal, "tuned_on": tuned_on or {}}
+    write_weights(path, read_weights(source).tensors, {**said, **tuned, "tuned": about})
 
 
 def read_checkpoint(path):
@@ -143,6 +157,8 @@ def _is_complete(description):
         and set(normalization) == {"mean", "std"}
         and len(normalization["mean"]) == len(normalization["std"]) == 3
         and all(normalization["std"])
+        and is_threshold(description.get("threshold", THRESHOLD), len(classes))
+        and is_temperature(description.get("temperature", 1.0))
     )
 
 

@@ -7,10 +7,15 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.evaluation.metrics import THRESHOLD
 from utils.files import read_json
+from utils.thresholds import is_temperature, is_threshold
 
 NAME = "deploy.json"
 FORMAT = 1
 RESIZE = "squash to img_size x img_size, Pillow bilinear"  # datasets/transforms.py without augmentations
+AFTER = [  # utils/evaluation/calibration.py, utils/predictions.py
+    "sigmoid(logit(score) / temperature), where the temperature is not 1",
+    "a class is predicted where its score >= threshold (one for all or one for each class)",
+]
 PRECISIONS = ("fp32", "int8")
 SISTERS = {".json": ".pdmodel", ".pdmodel": ".json"}  # the model file of Paddle 3 and of Paddle 2
 
@@ -27,6 +32,8 @@ def describe(description, checkpoint, precision, files, versions):
         "normalization": description["normalization"],
         "output": {"shape": [None, description["num_cls"]], "dtype": "float32"},
         "inside_the_model": ["pixels / 255", "normalization", "sigmoid"],
+        "after_the_model": AFTER,
+        "temperature": description.get("temperature", 1.0),
         "threshold": description.get("threshold", THRESHOLD),
         "precision": precision,
         "files": {path.name: _identity(path) for path in files},
@@ -53,13 +60,14 @@ def find_model(model_file):
 def read_deploy(model_file, params_file=None):
     """The deploy.json beside an exported model, checked against the files of that model.
 
+    The model's scores are raw: "temperature" (old files have none: 1) comes after it, then "threshold".
     Raises UserError when something is missing, damaged, of a newer version or of another export.
     """
     path = Path(model_file).parent / NAME
     for needed in (Path(model_file), path):
         if not needed.is_file():
             raise UserError(f"no file {needed}; make it with export_model.py")
-    content = read_json(path)
+    content = read_json(path, "export the model again")
     try:
         newer = content["format"] > FORMAT
         fits = newer or _is_complete(content)
@@ -99,15 +107,14 @@ def _check_file(file, known, path):
 
 def _is_complete(content):
     """Whether everything that infer relies on is there and of its kind."""
-    classes, threshold = content["classes"], content["threshold"]
-    thresholds = threshold if isinstance(threshold, list) else [threshold]
+    classes = content["classes"]
     return (
         isinstance(content["model"], str)
         and isinstance(classes, list)
         and content["num_cls"] == len(classes) > 0
         and all(isinstance(name, str) for name in classes)
-        and len(thresholds) in (1, len(classes))
-        and all(0 <= value <= 1 for value in thresholds)
+        and is_threshold(content["threshold"], len(classes))
+        and is_temperature(content.get("temperature", 1.0))  # files of old do not say it
         and type(content["img_size"]) is int
         and content["img_size"] > 0
         and content["resize"] == RESIZE

@@ -84,14 +84,14 @@ def write_json(path, value, indent=None):
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path):
-    """Read a JSON file; UserError when it is missing, unreadable or not JSON."""
+def read_json(path, remedy="make it anew with the prepare script"):
+    """Read a JSON file; UserError when it is missing, unreadable or not JSON (`remedy`: what to do then)."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); make it anew with the prepare script") from None
+        raise UserError(f"{path} is not valid JSON ({error}); {remedy}") from None
 
 
 def _flush_to_disk(path):

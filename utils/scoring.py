@@ -8,7 +8,7 @@ from tqdm import tqdm
 from models import model_input
 from utils.distributed import ALONE
 from utils.errors import UserError
-from utils.evaluation.metrics import evaluate
+from utils.evaluation.metrics import AP_KINDS, IGNORED_RULES, evaluate, resolve_ignored
 
 
 @paddle.no_grad()
@@ -24,7 +24,8 @@ def score_split(model, loader, normalization, processes=ALONE):
     """Probabilities (N, C) float32 of all photos of a loader, in the order of its records.
 
     Of several processes each scores the batches that its loader gives it, as one process
-    would, and all get all scores. RuntimeError unless every photo was scored exactly once.
+    would, and all get all scores. RuntimeError unless every photo was scored exactly once,
+    UserError when a score is not a number.
     """
     model.eval()
     scores = np.zeros(loader.records.labels.shape, np.float32)  # (N, C)
@@ -34,13 +35,23 @@ def score_split(model, loader, normalization, processes=ALONE):
         np.add.at(times, batch.indices, 1)  # += counts a row of a batch once
     if (processes.sum(times) != 1).any():
         raise RuntimeError("some photos were not scored exactly once")
-    return processes.sum(scores)
+    scores = processes.sum(scores)
+    if not np.isfinite(scores).all():
+        raise UserError("some scores are not finite numbers: the model has diverged; train with a lower --lr")
+    return scores
 
 
 def evaluate_split(model, loader, normalization, spec, threshold, processes=ALONE):
     """Scores (N, C) and figures (see metrics.evaluate) of a split under the rules of its data set."""
     scores = score_split(model, loader, normalization, processes)
-    if not np.isfinite(scores).all():
-        raise UserError("some scores are not finite numbers: the model has diverged; train with a lower --lr")
+    return scores, split_figures(scores, loader.records.labels, spec, threshold)
+
+
+def split_figures(scores, labels, spec, threshold, ap_kind=AP_KINDS[0], difficult=IGNORED_RULES[0]):
+    """Figures (see metrics.evaluate) of scores (N, C) under the rules of their data set.
+
+    threshold: a number or (C,). ap_kind: of AP_KINDS. difficult: of IGNORED_RULES, what labels count as
+    that the data set ignores.
+    """
     rules = {"ignored_is_negative": spec.ignored_is_negative_in_precision, "top3": spec.top3}
-    return scores, evaluate(scores, loader.records.labels, threshold, **rules)
+    return evaluate(scores, resolve_ignored(labels, difficult), threshold, **rules, ap_kind=ap_kind)

@@ -14,8 +14,8 @@ IGNORED_RULES = ("ignore", "negative", "positive")  # what an ignored label coun
 THRESHOLD = 0.5  # where nothing else is said: a score at or above it counts as predicted
 
 
-def average_precision(scores, labels):
-    """AP of each class, (C,) float64: the mean of the precision at each positive.
+def average_precision(scores, labels, kind=AP_KINDS[0]):
+    """AP of each class, (C,) float64, as `kind` of AP_KINDS defines it: see ap_of_ranked.
 
     Photos are ranked by score; equal scores stay in the order given. Ignored
     photos are left out. NaN marks a class without a positive, which has no AP.
@@ -25,23 +25,57 @@ def average_precision(scores, labels):
         counted = labels[:, c] != IGNORED
         score = scores[counted, c]
         positive = labels[counted, c] == 1
-        ranked = positive[np.argsort(-score, kind="stable")]  # stable: the same on every machine
-        ranks = np.flatnonzero(ranked) + 1  # rank of each positive, from 1
-        if len(ranks):
-            ap[c] = np.mean(np.arange(1, len(ranks) + 1) / ranks)
+        ap[c] = ap_of_ranked(positive[np.argsort(-score, kind="stable")], kind)  # the same on every machine
     return ap
+
+
+def ap_of_ranked(ranked, kind=AP_KINDS[0]):
+    """AP of one class: ranked (n,) bool says whether the photos, best score first, are positive.
+
+    "area": the mean of the precision at each positive (the reference's, scikit-learn's).
+    "interpolated": the same of the highest precision at that recall or above, which is the area
+    under the envelope of the curve (VOC 2010 and later). "voc07_11point": the mean of that highest
+    precision at the recalls 0, 0.1 ... 1 (VOC 2007). Both: VOC development kit, VOCap.m and VOCevalcls.m.
+    NaN without a positive. ValueError for another kind.
+    """
+    if kind not in AP_KINDS:
+        raise ValueError(f"AP {kind!r} is none of {', '.join(AP_KINDS)}")
+    ranks = np.flatnonzero(ranked) + 1  # rank of each positive, from 1
+    count = len(ranks)
+    if not count:
+        return np.nan
+    precision = np.arange(1, count + 1) / ranks  # at each positive; between them it only falls
+    if kind == "area":
+        return precision.mean()
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    if kind == "interpolated":
+        return envelope.mean()  # each positive is a step of 1 / count in recall
+    needed = -(-np.arange(11) * count // 10)  # positives that make recall 0, 0.1 ... 1, in whole numbers
+    return envelope[np.maximum(needed, 1) - 1].mean()
+
+
+def resolve_ignored(labels, rule):
+    """A copy of labels (N, C) in which `rule` of IGNORED_RULES says what an ignored one counts as.
+
+    In VOC these are classes of which a photo shows difficult objects only. ValueError for another rule.
+    """
+    values = dict(zip(IGNORED_RULES, (IGNORED, 0, 1), strict=True))
+    if rule not in values:
+        raise ValueError(f"rule {rule!r} is none of {', '.join(IGNORED_RULES)}")
+    return np.where(labels == IGNORED, labels.dtype.type(values[rule]), labels)
 
 
 def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=False):
     """CP, CR, CF1 (mean over classes) and OP, OR, OF1 (over all labels) as a dict.
 
+    threshold: a number for all classes or (C,), one for each.
     As the reference: a class with nothing predicted has precision 0 and counts as
     one prediction in OP; ignored labels are left out, or count as negative
     (the reference's rule for WIDER). Unlike it: a class without positives is left
     out of CR instead of making it NaN, and 0/0 in F1 is 0.
     """
     counted = np.ones(labels.shape, bool) if ignored_is_negative else labels != IGNORED
-    predicted = (scores >= threshold) & counted
+    predicted = (scores >= np.asarray(threshold)) & counted
     n_positive = (labels == 1).sum(axis=0)  # (C,)
     n_predicted = np.maximum(predicted.sum(axis=0), 1)  # (C,)
     n_hit = (predicted & (labels == 1)).sum(axis=0)  # (C,)
@@ -65,11 +99,12 @@ def keep_top3(scores):
     return kept
 
 
-def evaluate(scores, labels, threshold=THRESHOLD, ignored_is_negative=False, top3=False):
+def evaluate(scores, labels, threshold=THRESHOLD, ignored_is_negative=False, top3=False, ap_kind=AP_KINDS[0]):
     """All figures of a split as plain numbers, ready for JSON.
 
-    Returns mAP (mean over the classes that have a positive; None when none has),
-    ap (a list, None for a class without), CP ... OF1, counts, and with `top3` a dict
+    threshold: a number or (C,). Returns mAP (mean over the classes that have a positive;
+    None when none has), ap (a list, None for a class without), CP ... OF1, counts, threshold
+    (a number or a list), ap_definition (`ap_kind`, one of AP_KINDS), and with `top3` a dict
     of the same six figures for the three best labels of each photo. Raises
     ValueError when shapes differ or a score is not a number.
     """
@@ -78,7 +113,9 @@ def evaluate(scores, labels, threshold=THRESHOLD, ignored_is_negative=False, top
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be one (N, C)")
     if not np.isfinite(scores).all():
         raise ValueError("some scores are not finite numbers: the model has diverged")
-    ap = average_precision(scores, labels)
+    if np.shape(threshold) not in ((), scores.shape[1:]):
+        raise ValueError(f"thresholds {np.shape(threshold)} are neither one nor {scores.shape[1:]}")
+    ap = average_precision(scores, labels, ap_kind)
     known = ~np.isnan(ap)
     figures = {
         "mAP": float(ap[known].mean()) if known.any() else None,
@@ -87,7 +124,8 @@ def evaluate(scores, labels, threshold=THRESHOLD, ignored_is_negative=False, top
         "positives": (labels == 1).sum(axis=0).tolist(),
         "ignored": int((labels == IGNORED).sum()),
         "photos": len(labels),
-        "threshold": threshold,
+        "threshold": np.asarray(threshold).tolist(),
+        "ap_definition": ap_kind,
     }
     if top3:
         figures["top3"] = precision_recall(keep_top3(scores), labels, threshold, ignored_is_negative)

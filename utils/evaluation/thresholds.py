@@ -1,0 +1,69 @@
+"""A threshold for each class, found on the scores of a split. On plain arrays, see metrics.py."""
+
+import numpy as np
+
+from utils.evaluation.metrics import IGNORED, THRESHOLD
+
+
+def tune_thresholds(scores, labels, goal, fallback=THRESHOLD):
+    """best_thresholds, with `fallback` (a number or (C,)) where there is none: (C,) float64."""
+    found = best_thresholds(scores, labels, goal)
+    return np.where(np.isnan(found), fallback, found)
+
+
+def best_thresholds(scores, labels, goal):
+    """The threshold of each class that serves a goal, (C,) float64 in 0..1; NaN where there is none.
+
+    goal: ("f1", None) for the best F1 (the highest threshold of those with it), ("precision", p)
+    for the lowest threshold with a precision of at least p, ("recall", r) for the highest with
+    a recall of at least r. There is none for a class without a positive and where no threshold
+    gives the precision. Ignored labels are left out. A threshold lies midway between two
+    neighbouring scores (below the lowest: midway to 0), rounded to the scores' own type:
+    scores >= threshold predicts what was counted here, in that type and in a wider one.
+    """
+    found = np.full(labels.shape[1], np.nan)
+    for c in range(labels.shape[1]):
+        counted = labels[:, c] != IGNORED
+        found[c] = _best_threshold(scores[counted, c], labels[counted, c] == 1, *goal)
+    return found
+
+
+def _best_threshold(score, positive, name, least):
+    """The threshold of one class: score (n,), positive (n,) bool; NaN where there is none."""
+    if not positive.any():
+        return np.nan
+    order = np.argsort(-score, kind="stable")
+    score, hits = score[order], np.cumsum(positive[order])  # hits among the 1, 2 ... n best
+    ends = np.flatnonzero(np.append(score[1:] < score[:-1], True))  # equal scores are predicted together
+    hits, predicted = hits[ends], ends + 1
+    if name == "f1":
+        chosen = np.argmax(2 * hits / (predicted + hits[-1]))
+    elif name == "recall":
+        chosen = np.argmax(hits / hits[-1] >= least)  # a quotient: 11 of 20 is 0.55 to the bit
+    else:
+        enough = np.flatnonzero(hits / predicted >= least)
+        if not len(enough):
+            return np.nan
+        chosen = enough[-1]
+    return _between(score[ends], chosen)
+
+
+def _between(values, chosen):
+    """The number midway between values[chosen] and the next lower one, above the latter in their type."""
+    upper = values[chosen]
+    lower = values[chosen + 1] if chosen + 1 < len(values) else values.dtype.type(0)
+    middle = values.dtype.type((float(upper) + float(lower)) / 2)
+    return upper if middle <= lower else middle
+
+
+def threshold_lines(found, classes, goal, fallback=THRESHOLD):
+    """What was found (best_thresholds), in words: lines to print."""
+    name, least = goal
+    asked = name if least is None else f"{name}={least:g}"
+    shown = np.where(np.isnan(found), fallback, found)  # (C,)
+    each = ", ".join(f"{label} {value:.3f}" for label, value in zip(classes, shown, strict=True))
+    lines = [f"thresholds for {asked}: {each}"]
+    kept = [label for label, value in zip(classes, found, strict=True) if np.isnan(value)]
+    if kept:
+        lines.append(f"no threshold for {asked} (no positive, or out of reach), kept: {', '.join(kept)}")
+    return lines
