@@ -1,15 +1,24 @@
-"""Pictures of score maps: colours over a photo, in the photo's own geometry.
+"""Pictures of score maps and attention: colours over a photo, in the photo's own geometry.
 
-Scores run from blue (negative) over nothing to red (positive); attention from nothing over violet to yellow.
+Scores run from blue (negative) over the grey photo (0) to red (positive); attention from the grey
+photo (0) over violet to yellow. Each picture says at which value the colour is full.
 """
 
-import numpy as np
-from PIL import Image
+from pathlib import Path
 
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from models.csra import MAX
 from utils.optional import optional
 
 SCORE, ATTENTION = "bwr", "plasma"  # colormaps of matplotlib
-OPACITY = 0.75  # of the colour at a map's limit; it falls to 0 with the value
+OPACITY = 0.75  # of the colour at a map's limit; it falls to 0 with the root of the value
+TILE = 240  # pixels; photos are scaled to it, longer side, for panels and contact sheets
+GAP = 8
+LINE = 17  # height of a line of text
+BAR = (90, 9)  # width and height of a scale of colours
+COLUMNS = 5  # of a contact sheet
 
 
 def upsample(values, width, height):
@@ -36,17 +45,152 @@ def overlay(image, values, limit=None, attention=False):
     gets the colour of the limit.
     """
     drawn = upsample(values, *image.size) / (limit or limit_of(values))  # (H, W)
-    return Image.fromarray(_blend(image, drawn, attention))
+    return _blend(image, drawn, attention)
 
 
 def _blend(image, drawn, attention):
-    grey = np.asarray(image.convert("L"), dtype=np.float32)[..., None]  # (H, W, 1): colours are the map's
-    color = _colors(drawn, attention)  # (H, W, 3)
-    alpha = OPACITY * np.clip(np.abs(drawn), 0, 1)[..., None]
-    return np.round((1 - alpha) * grey + alpha * color).astype(np.uint8)
-
-
-def _colors(drawn, attention):
+    """Colours of `drawn` (H, W), in -1..1, over an image of that size."""
+    drawn = np.clip(drawn, 0 if attention else -1, 1)
     colormap = optional("matplotlib").colormaps[ATTENTION if attention else SCORE]
-    share = drawn if attention else (drawn + 1) / 2
-    return colormap(np.clip(share, 0, 1))[..., :3].astype(np.float32) * 255
+    color = 255 * colormap(drawn if attention else (drawn + 1) / 2)[..., :3]  # (H, W, 3)
+    grey = np.asarray(image.convert("L"))[..., None]  # (H, W, 1): the colours are the map's alone
+    alpha = OPACITY * np.sqrt(np.abs(drawn))[..., None]
+    return Image.fromarray(np.round((1 - alpha) * grey + alpha * color).astype(np.uint8))
+
+
+def panel(image, maps, column, name, score=None):
+    """All that a logit is made of, one picture: photo, sum over the heads, each head, with numbers.
+
+    image: Pillow, RGB; maps: utils.heatmaps.Maps; column: the class; name: the class's; score: what
+    is said of it, in 0..1 (the sigmoid of the logit unless given).
+    """
+    image = ImageOps.contain(image, (TILE, TILE))
+    heads, columns = len(maps.temperatures), max(3, len(maps.temperatures))
+    limit, all_maps = limit_of(maps.score[:, column]), "sum of the heads" if heads > 1 else "score map"
+    tiles = [
+        tile(image, ["photo"]),
+        _score_tile(image, maps.summed_score()[column], [all_maps]),
+        _attention_tile(image, maps.mean_attention()[column], ["attention" + ", mean" * (heads > 1)]),
+    ]
+    if heads > 1:  # else the sum is the head
+        tiles += [None] * (columns - 3)
+        for h, T in enumerate(maps.temperatures):
+            base, att = maps.base[h, column], maps.att[h, column]
+            said = [f"{_named(T)}: base {base:.2f}, att. {att:.2f}"]
+            tiles.append(_score_tile(image, maps.score[h, column], said, limit))
+        tiles += [None] * (columns - heads)
+        for h, T in enumerate(maps.temperatures):
+            tiles.append(_attention_tile(image, maps.attention[h, column], [f"{_named(T)}: attention"]))
+    return _titled(grid(tiles, columns), [name, *_equation(maps, column, score)])
+
+
+def _equation(maps, column, score):
+    """Score and logit of a class in words; the numbers add up."""
+    base, att = (maps.factor * each[:, column].sum() for each in (maps.base, maps.att))
+    score = maps.scores[column] if score is None else score
+    heads = ", ".join(map(_named, maps.temperatures))
+    averaged = ", averaged" if maps.factor != 1 else ""
+    return [
+        f"score {score:.3f}, lambda {maps.lam:g}, heads {heads}{averaged}",
+        f"logit {maps.logits[column]:.2f} = base {base:.2f} + lambda * attention {att:.2f}",
+    ]
+
+
+def _named(T):
+    return f"T {'max' if T == MAX else format(T, 'g')}"
+
+
+def photo_tiles(image, maps, columns, classes, scores, name):
+    """Tiles of one photo for a contact sheet: the photo, then the sum of each class's score maps."""
+    image = ImageOps.contain(image, (TILE, TILE))
+    best = int(np.argmax(scores))
+    said = [] if len(columns) else [f"none predicted; {classes[best]} {scores[best]:.3f}"]
+    tiles = [tile(image, [name, *said])]
+    for c in columns:
+        tiles.append(_score_tile(image, maps.summed_score()[c], [f"{classes[c]} {scores[c]:.3f}"]))
+    return tiles
+
+
+def contact_sheet(groups):
+    """One picture of several photos: groups of tiles (see photo_tiles); none begins where it must be broken."""
+    tiles = []
+    for group in groups:
+        left = -len(tiles) % COLUMNS  # of the row
+        tiles += [None] * left * (len(group) > left) + group
+    return grid(tiles, COLUMNS)
+
+
+def tile(image, lines, bar=None):
+    """An image, lines of text below it, cut where they are too long, and a scale of colours."""
+    made = Image.new("RGB", (TILE, image.height + LINE * 2 + 4), "white")
+    made.paste(image, ((TILE - image.width) // 2, 0))
+    write = ImageDraw.Draw(made)
+    for number, line in enumerate(lines):
+        write.text((0, image.height + 2 + number * LINE), fitted(line, TILE), "black", _font())
+    if bar:
+        made.paste(bar, (0, image.height + 2 + LINE))
+    return made
+
+
+def _score_tile(image, values, lines, limit=None):
+    limit = limit or limit_of(values)
+    return tile(image=overlay(image, values, limit), lines=lines, bar=_scale(-limit, limit, False))
+
+
+def _attention_tile(image, values, lines):
+    limit = limit_of(values)
+    return tile(image=overlay(image, values, limit, True), lines=lines, bar=_scale(0, limit, True))
+
+
+def _scale(low, high, attention):
+    """Low and high with the colours between them."""
+    made = Image.new("RGB", (TILE, LINE), "white")
+    write, x = ImageDraw.Draw(made), 0
+    write.text((x, 0), f"{low:.3g}", "black", _font())
+    x += int(write.textlength(f"{low:.3g}", _font())) + 6
+    ramp = np.tile(np.linspace(0 if attention else -1, 1, BAR[0]), (BAR[1], 1))
+    made.paste(_blend(Image.new("RGB", BAR, "white"), ramp, attention), (x, 5))
+    write.text((x + BAR[0] + 6, 0), f"{high:.3g}", "black", _font())
+    return made
+
+
+def grid(tiles, columns):
+    """Tiles of one width (None: a gap) in rows as high as their highest; they stand on its lower edge."""
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    heights = [max(each.height for each in row if each) for row in rows]
+    width = max(map(len, rows)) * (TILE + GAP) + GAP
+    made = Image.new("RGB", (width, sum(heights) + GAP * (len(rows) + 1)), "white")
+    bottom = 0
+    for row, height in zip(rows, heights, strict=True):
+        bottom += GAP + height
+        for column, each in enumerate(row):
+            if each:
+                made.paste(each, (GAP + column * (TILE + GAP), bottom - each.height))
+    return made
+
+
+def _titled(image, lines):
+    made = Image.new("RGB", (image.width, image.height + GAP + LINE * len(lines) + 6), "white")
+    made.paste(image, (0, made.height - image.height))
+    write = ImageDraw.Draw(made)
+    for number, line in enumerate(lines):
+        font = _font(16, bold=True) if number == 0 else _font()
+        top = GAP + number * LINE + (4 if number else 0)
+        write.text((GAP, top), fitted(line, image.width - 2 * GAP, font), "black", font)
+    return made
+
+
+def fitted(text, width, font=None):
+    """`text`, or as much of its beginning as `width` pixels hold."""
+    font = font or _font()
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."
+
+
+def _font(size=13, bold=False):
+    """DejaVu Sans, which comes with matplotlib: Latin, Greek and Cyrillic."""
+    fonts = Path(optional("matplotlib").get_data_path(), "fonts/ttf")
+    return ImageFont.truetype(str(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)

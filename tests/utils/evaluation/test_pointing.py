@@ -79,6 +79,8 @@ def test_attention_in_the_boxes():
     attention = np.array([[0.1, 0.2], [0.3, 0.4]])
     pair = played(np.zeros((2, 2)), [(10, 0, 10, 20)], (20, 20), attention)
     assert pair.attention == pytest.approx(0.6)
+    pair = played(np.zeros((2, 2)), [(5, 0, 10, 10)], (20, 20), attention)  # half of each upper cell
+    assert pair.attention == pytest.approx(0.15)
 
 
 # --- what points without looking
@@ -134,7 +136,7 @@ def test_figures_are_means_over_pairs_and_over_classes():
     assert total["mean_hit"] == pytest.approx((2 / 3 + 0) / 2)
     assert total["energy"] == pytest.approx((2 / 3 + 1 / 4 + 2 / 3) / 3)  # one pair has none
     assert total["attention"] == pytest.approx(0.25)
-    assert figures["maps"]["T 1"]["hit"] == 1
+    assert figures["maps"]["T 1"]["hit"] == figures["maps"]["T 1"]["mean_hit"] == 1
     assert (figures["random"], figures["centre"]) == (0.5, 0)
     assert list(figures["classes"]) == ["dog", "cat"]
     assert figures["classes"]["dog"]["pairs"] == 3
