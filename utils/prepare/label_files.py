@@ -1,12 +1,44 @@
-"""What the prepare scripts share: the text of a label file, a warning."""
+"""What the prepare scripts share: reading annotations in JSON, the text of a label file, a warning."""
 
 import json
 import sys
+from pathlib import Path
+
+from utils.errors import UserError
+
+LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
+AGAIN = "unpack the annotations again"
+
+
+def read_annotations(path, object_hook=None):
+    """Read somebody's annotations, a JSON object; object_hook: as of json.loads, for each object in it."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_hook=object_hook)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; {AGAIN}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {AGAIN}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no annotations: a JSON object was expected; {AGAIN}")
+    return content
+
+
+def is_box(value):
+    """Whether a value is a list of four numbers that may be pixels; NaN is no such number."""
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+def _is_number(value):
+    return type(value) in (int, float) and abs(value) < LARGEST
 
 
 def records_text(records):
-    """The text of a label file: records as JSON, one a line."""
-    return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]\n"
+    """The text of a label file: records as JSON, one a line.
+
+    Bytes of a file's name that are no text, which Python holds as lone surrogates, become JSON escapes.
+    """
+    text = "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def warn(line):
