@@ -20,9 +20,11 @@ import pytest
 import models
 from models import build_model
 from models.vit import VisionTransformer
-from utils.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint
+from utils import deploy
+from utils.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint, save_tuned
 from utils.errors import UserError
 from utils.safe_pickle import read_pickle
+from utils.thresholds import choose_thresholds
 from utils.weights import describe
 
 REPO = Path(__file__).resolve().parents[2]
@@ -121,6 +123,56 @@ def test_no_1000_way_fc(saved):  # fault 2
 def test_nan_is_not_written(net, tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         save_checkpoint(tmp_path / "x.pdparams", net, {**DESCRIPTION, "metrics": {"mAP": float("nan")}})
+    assert os.listdir(tmp_path) == []
+
+
+# --- thresholds and temperature
+
+TUNED = {"threshold": [0.25, 0.5, 0.75], "temperature": 1.5}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_tuned_copy_has_the_same_weights(net, tmp_path, dtype):
+    source, path = tmp_path / "source.pdparams", tmp_path / "tuned.pdparams"
+    save_checkpoint(source, net, DESCRIPTION, dtype)
+    _, description = load_checkpoint(source)
+    save_tuned(path, source, description, np.float32([0.25, 0.5, 0.75]), 1.5, "f1", {"photos": 9})
+    before, _ = read_checkpoint(source)
+    after, said = read_checkpoint(path)
+    assert {value.dtype for value in before.values()} == {np.dtype(dtype)}
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        assert value.dtype == after[name].dtype
+        assert value.tobytes() == after[name].tobytes()
+    assert said == {**description, **TUNED, "tuned": {"goal": "f1", "tuned_on": {"photos": 9}}}
+    loaded, described = load_checkpoint(path)
+    assert same(arrays_of(loaded), arrays_of(load_checkpoint(source)[0]))
+    assert choose_thresholds(None, "", described, CLASSES) == (TUNED["threshold"], 1.5)
+    deployed = deploy.describe(described, path, "fp32", [], {})
+    assert {name: deployed[name] for name in TUNED} == TUNED
+
+
+def test_a_tuned_copy_of_bare_tensors_says_what_was_taken(bare, tmp_path):
+    source, tensors = bare
+    _, description = load_checkpoint(source, "resnet18", 1, 0.3, 20, 64, "voc07")
+    save_tuned(tmp_path / "tuned.pdparams", source, description, 0.5, 2.0)
+    loaded, described = load_checkpoint(tmp_path / "tuned.pdparams")
+    assert same(arrays_of(loaded), tensors)
+    assert (described["lam"], described["img_size"], described["temperature"]) == (0.3, 64, 2.0)
+    assert described["threshold"] == [0.5] * 20
+
+
+def test_a_converted_copy_keeps_thresholds(net, tmp_path):
+    """As convert_weights.py writes it, and a later format of the weights: what is said stays."""
+    save_checkpoint(tmp_path / "x.pdparams", net, {**DESCRIPTION, **TUNED}, "float16")
+    _, description = load_checkpoint(tmp_path / "x.pdparams")
+    assert {name: description[name] for name in TUNED} == TUNED
+
+
+def test_nonsense_is_not_written_into_a_copy(saved, tmp_path):
+    for threshold, temperature in (([0.5, 2, 0.5], 1), (0.5, 0)):
+        with pytest.raises(ValueError, match="no thresholds"):
+            save_tuned(tmp_path / "x.pdparams", saved, DESCRIPTION, threshold, temperature)
     assert os.listdir(tmp_path) == []
 
 
@@ -345,6 +397,16 @@ DAMAGED = {
             ("img_size", -1),
             ("normalization", None),
             ("normalization", {"mean": [0.0], "std": [1.0]}),
+            ("threshold", [0.5, 0.5]),
+            ("threshold", [0.5, 0.5, 1.5]),
+            ("threshold", [0.5, 0.5, True]),
+            ("threshold", -0.1),
+            ("threshold", "0.5"),
+            ("threshold", None),
+            ("temperature", 0),
+            ("temperature", [1.0]),
+            ("temperature", 10**400),
+            ("temperature", None),
         ]
     },
 }

@@ -6,6 +6,7 @@ import pytest
 
 from utils.deploy import describe, find_model, read_deploy
 from utils.errors import UserError
+from utils.thresholds import choose_thresholds
 
 DESCRIPTION = {
     "model": "resnet18",
@@ -55,9 +56,28 @@ def test_files_are_known_by_their_content(folder):
     assert before["model.pdiparams"] != after["model.pdiparams"]
 
 
-def test_a_checkpoint_s_thresholds_are_kept(folder):
-    content = describe({**DESCRIPTION, "threshold": [0.3, 0.7]}, "best.pdparams", "fp32", [], {})
-    assert content["threshold"] == [0.3, 0.7]
+def test_a_checkpoint_s_thresholds_and_temperature_are_kept(folder):
+    own = {"threshold": [0.3, 0.7], "temperature": 1.6}
+    content = describe({**DESCRIPTION, **own}, "best.pdparams", "fp32", [], {})
+    change(folder, {**content, "files": json.loads((folder / "deploy.json").read_text())["files"]})
+    content = read_deploy(folder / "model.json")
+    assert (content["threshold"], content["temperature"]) == ([0.3, 0.7], 1.6)
+    assert choose_thresholds(None, "", content, ["cat", "dog"]) == ([0.3, 0.7], 1.6)
+    assert not any("temperature" in step for step in content["inside_the_model"])
+    assert "temperature" in content["after_the_model"][0]
+
+
+def test_a_file_of_old_has_no_temperature(folder):
+    content = json.loads((folder / "deploy.json").read_text())
+    assert content.pop("temperature") == 1
+    change(folder, content)
+    assert choose_thresholds(None, None, read_deploy(folder / "model.json"), ["cat", "dog"]) == (0.5, 1)
+
+
+def test_a_file_that_is_no_json_is_told_what_to_do(folder):
+    change(folder, "{")
+    with pytest.raises(UserError, match="export the model again"):
+        read_deploy(folder / "model.json")
 
 
 @pytest.mark.parametrize(
@@ -70,6 +90,12 @@ def test_a_checkpoint_s_thresholds_are_kept(folder):
         {"threshold": 1.5},
         {"threshold": [0.5, 0.5, 0.5]},
         {"threshold": "high"},
+        {"threshold": [0.5]},
+        {"threshold": [0.5, True]},
+        {"temperature": 0},
+        {"temperature": "warm"},
+        {"temperature": None},
+        {"temperature": float("inf")},
         {"img_size": "64"},
         {"img_size": -1},
         {"resize": "crop"},

@@ -11,7 +11,8 @@ from datasets.loader import Batch, Batches, Share
 from datasets.records import Records
 from datasets.spec import SPECS
 from utils.errors import UserError
-from utils.scoring import evaluate_split, score_batch, score_split
+from utils.evaluation.metrics import IGNORED_RULES
+from utils.scoring import evaluate_split, score_batch, score_split, split_figures
 
 PIXELS = {"mean": [0, 0, 0], "std": [1, 1, 1]}
 SPEC = dataclasses.replace(SPECS["voc07"], classes=("red", "green"))
@@ -111,6 +112,23 @@ def test_a_photo_that_two_processes_scored_is_a_fault(model):
     twice = np.array([1, 0, 0, 1, 1, 1, 0], "int32")
     with pytest.raises(RuntimeError, match="not scored exactly once"):
         score_split(model, noise(share=Share(0, 2)), PIXELS, Others(twice, np.zeros((7, 2))))
+
+
+def test_figures_under_the_rules_asked_for():
+    scores, labels = np.float32([[0.9], [0.8], [0.7]]), np.array([[-1], [0], [1]])
+    wider, voc = SPECS["wider"], SPECS["voc07"]
+    assert wider.ignored_is_negative_in_precision
+    found = {
+        (spec.name, rule): split_figures(scores, labels, spec, [0.5], "interpolated", rule)
+        for spec in (wider, voc)
+        for rule in IGNORED_RULES
+    }
+    assert {figures["ap_definition"] for figures in found.values()} == {"interpolated"}
+    assert [found["voc07", rule]["mAP"] for rule in IGNORED_RULES] == pytest.approx([1 / 2, 1 / 3, 5 / 6])
+    assert [found["voc07", rule]["OP"] for rule in IGNORED_RULES] == pytest.approx([1 / 2, 1 / 3, 2 / 3])
+    assert [found["wider", rule]["OP"] for rule in IGNORED_RULES] == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+    assert split_figures(scores, labels, voc, 0.5)["ap_definition"] == "area"
+    assert (labels == [[-1], [0], [1]]).all()
 
 
 def test_scores_that_are_no_numbers_are_told(model):
