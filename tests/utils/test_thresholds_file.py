@@ -63,6 +63,7 @@ def test_nonsense_is_not_written(tmp_path, threshold, temperature):
         {"classes": None},
         {"classes": "cd"},
         {"classes": []},
+        {"classes": [], "threshold": []},
         {"classes": [1, 2]},
         {"threshold": 0.5},
         {"threshold": [0.5]},

@@ -83,6 +83,12 @@ def test_eleven_points_equal_the_kit_of_2007(ranked):
     )
 
 
+def test_recalls_that_are_no_floats():
+    """0.3 of 10 positives are 3, though 3 * 0.1 * 10 is more: here precision falls after the third."""
+    ranked = np.array([True] * 3 + [False] * 7 + [True] * 7)
+    assert ap_of_ranked(ranked, "voc07_11point") == pytest.approx((4 * 1 + 7 * 10 / 17) / 11)
+
+
 @given(RANKED)
 def test_area_equals_scikit_learn(ranked):
     scores = -np.arange(len(ranked))

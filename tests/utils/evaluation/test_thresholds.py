@@ -105,15 +105,14 @@ def test_neighbours_among_the_floats():
         assert labels_of(np.array([value]), ["dog"], [float(threshold)]) == names
 
 
-@pytest.mark.parametrize("least", [0.55, 0.1, 0.7, 0.9])
+@pytest.mark.parametrize("least", [0.07, 0.55, 0.56, 0.9])
 def test_a_share_that_is_reached_to_the_digit(least):
-    """0.55 * 20 is more than 11 in floats; 11 of 20 are enough."""
-    hits = round(20 * least)
-    scores = np.linspace(0.9, 0.1, 20, dtype="float32")[:, None]
-    labels = np.array([0] * (20 - hits) + [1] * hits)[:, None]  # worst first: only all of them reach it
+    """0.55 * 100 is more than 55 in floats; 55 of 100 are enough."""
+    hits = round(100 * least)
+    scores = np.linspace(0.9, 0.1, 100, dtype="float32")[:, None]
+    labels = np.array([0] * (100 - hits) + [1] * hits)[:, None]  # worst first: only all of them reach it
     assert best_thresholds(scores, labels, ("precision", least)) == pytest.approx(0.05)
-    labels = np.ones((20, 1), int)
-    (threshold,) = best_thresholds(scores, labels, ("recall", least))
+    (threshold,) = best_thresholds(scores, np.ones((100, 1), int), ("recall", least))
     assert (scores >= threshold).sum() == hits
 
 
