@@ -20,6 +20,7 @@ MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
 def whole(handler, content, start=0):
     """Answer as a good server: the file, or what of it was asked for."""
+    handler.server.starts.append(start)
     handler.send_response(206 if start else 200)
     if start:
         handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
@@ -204,7 +205,7 @@ def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
-    httpd.asked, httpd.ranges, httpd.headers = [], [], {"ETag": '"one"'}
+    httpd.asked, httpd.ranges, httpd.starts, httpd.headers = [], [], [], {"ETag": '"one"'}
     httpd.released, httpd.sent_all = threading.Event(), False
     httpd.url = lambda name: f"http://127.0.0.1:{httpd.server_port}/{name}"
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
