@@ -28,14 +28,7 @@ from utils.scoring import score_split  # noqa: E402
 
 
 def main():
-    out = Path(sys.argv[1])
-    choose_device("cpu")
-    spec, home = load_spec("voc07", out / "labels_twin")
-    train, test = (read_split(spec, home, split) for split in ("train", "test"))
-    model, description = load_checkpoint(out / "twin/efficientnet_lite2/last.pdparams")
-    find = (model.backbone, description["normalization"], test, description["img_size"])
-    (maps,) = cached_features(*find, out / "twin/features")
-    scores = score_split(model.classifier, FeatureLoader(test, maps, batch_size=64), None)
+    spec, train, test, scores = score_twin(Path(sys.argv[1]))
     labels = test.labels
     filled, every = filled_classes(train.labels, test.labels), np.arange(len(spec.classes))
     print(class_table(spec.classes, train, scores, labels))
@@ -51,6 +44,21 @@ def main():
         for name, (low, high) in BINS.items()
     ]
     print("\n" + markdown(["share of the photo", "positives", "AP"], rows))
+
+
+def score_twin(out, checkpoint="twin/efficientnet_lite2/last.pdparams"):
+    """(spec, records of train, records of val, scores of val (N, C) float32) of the twin.
+
+    checkpoint: a path from `out`; another one with the same trunk may be named.
+    """
+    choose_device("cpu")
+    spec, home = load_spec("voc07", out / "labels_twin")
+    train, test = (read_split(spec, home, split) for split in ("train", "test"))
+    model, description = load_checkpoint(out / checkpoint)
+    find = (model.backbone, description["normalization"], test, description["img_size"])
+    (maps,) = cached_features(*find, out / "twin/features")
+    scores = score_split(model.classifier, FeatureLoader(test, maps, batch_size=64), None)
+    return spec, train, test, scores
 
 
 def class_table(classes, train, scores, labels):

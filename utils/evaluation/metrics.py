@@ -68,7 +68,7 @@ def resolve_ignored(labels, rule):
 def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=False):
     """CP, CR, CF1 (mean over classes) and OP, OR, OF1 (over all labels) as a dict.
 
-    threshold: a number for all classes or (C,), one for each.
+    threshold: a number for all classes, (C,), one for each, or (N, C), one for each score.
     As the reference: a class with nothing predicted has precision 0 and counts as
     one prediction in OP; ignored labels are left out, or count as negative
     (the reference's rule for WIDER). Unlike it: a class without positives is left

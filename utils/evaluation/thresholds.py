@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from utils.evaluation.calibration import calibrate, fit_temperature
 from utils.evaluation.metrics import IGNORED, THRESHOLD
 
 
@@ -54,6 +55,23 @@ def _between(values, chosen):
     lower = values[chosen + 1] if chosen + 1 < len(values) else values.dtype.type(0)
     middle = values.dtype.type((float(upper) + float(lower)) / 2)
     return upper if middle <= lower else middle
+
+
+def held_out(scores, labels, goal=None, temperature=False, fallback=THRESHOLD, seed=0):
+    """(scores (N, C), thresholds (N, C)), each photo's tuned on the half of the photos that it is not in.
+
+    What precision_recall and the like say of them is what tuning gives on further photos; on the
+    photos tuned on it looks better than it is. goal: None leaves `fallback` (a number or (C,));
+    temperature: whether the scores are calibrated first. The halves are drawn by `seed`.
+    """
+    first = np.random.default_rng(seed).permutation(len(scores)) < len(scores) // 2  # (N,)
+    calibrated, thresholds = scores.copy(), np.empty(labels.shape)
+    for tune, use in ((first, ~first), (~first, first)):
+        fitted = fit_temperature(scores[tune], labels[tune]) if temperature else 1.0
+        calibrated[use] = calibrate(scores[use], fitted)
+        given = calibrate(scores[tune], fitted)
+        thresholds[use] = tune_thresholds(given, labels[tune], goal, fallback) if goal else fallback
+    return calibrated, thresholds
 
 
 def threshold_lines(found, classes, goal, fallback=THRESHOLD):

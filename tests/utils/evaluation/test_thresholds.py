@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from utils.evaluation.calibration import calibrate, fit_temperature
 from utils.evaluation.metrics import precision_recall
-from utils.evaluation.thresholds import best_thresholds, threshold_lines, tune_thresholds
+from utils.evaluation.thresholds import best_thresholds, held_out, threshold_lines, tune_thresholds
 from utils.predictions import labels_of
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -129,6 +130,65 @@ def test_f1_tuned_on_a_split_is_no_worse_there():
         )
         assert after >= before
     assert tuned.shape == (4,)
+
+
+# --- tuned on other photos
+
+
+def overconfident(photos, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(-1, 2, (photos, 3))
+    labels = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(int)
+    return (1 / (1 + np.exp(-3 * logits))).astype("float32"), labels
+
+
+def test_each_photo_is_held_out_of_what_it_is_measured_by():
+    """A photo's own label changes nothing about its threshold and score, those of the other half do."""
+    scores, labels = overconfident(40)
+    before = scores.copy(), labels.copy()
+    given = held_out(scores, labels, ("f1", None), temperature=True)
+    assert (scores == before[0]).all()
+    half = (given[1] == given[1][0]).all(axis=1)  # the photos with the first one's thresholds
+    assert half.sum() == 20
+    changed = labels.copy()
+    changed[half] = 1 - changed[half]
+    again = held_out(scores, changed, ("f1", None), temperature=True)
+    for one, other in zip(given, again, strict=True):
+        assert (one[half] == other[half]).all()
+        assert (one[~half] != other[~half]).any()
+
+
+def test_held_out_is_what_the_other_half_gives():
+    scores, labels = overconfident(41)
+    calibrated, thresholds = held_out(scores, labels, ("f1", None), temperature=True, seed=3)
+    half = (thresholds == thresholds[0]).all(axis=1)
+    for use in (half, ~half):
+        fitted = fit_temperature(scores[~use], labels[~use])
+        np.testing.assert_array_equal(calibrated[use], calibrate(scores[use], fitted))
+        expected = tune_thresholds(calibrate(scores[~use], fitted), labels[~use], ("f1", None))
+        np.testing.assert_array_equal(thresholds[use], np.tile(expected, (use.sum(), 1)))
+    other = held_out(scores, labels, ("f1", None), temperature=True, seed=4)
+    assert (other[1] != thresholds).any()
+
+
+def test_held_out_without_a_part():
+    scores, labels = overconfident(40)
+    calibrated, thresholds = held_out(scores, labels, temperature=True, fallback=[0.1, 0.2, 0.3])
+    assert (thresholds == [0.1, 0.2, 0.3]).all()
+    assert (calibrated != scores).any()
+    same, thresholds = held_out(scores, labels, ("f1", None))
+    assert same.tobytes() == scores.tobytes()
+    assert thresholds.shape == labels.shape
+    assert precision_recall(scores, labels, thresholds)["OF1"] > 0.4
+
+
+def test_what_is_held_out_is_no_better_than_what_is_tuned_on():
+    """Labels by chance: thresholds cannot gain anything, but seem to where they were tuned."""
+    rng = np.random.default_rng(5)
+    scores, labels = rng.random((60, 30), dtype="float32"), (rng.random((60, 30)) < 0.1).astype(int)
+    honest = precision_recall(scores, labels, held_out(scores, labels, ("f1", None))[1])["CF1"]
+    flattered = precision_recall(scores, labels, tune_thresholds(scores, labels, ("f1", None)))["CF1"]
+    assert honest < 0.25 < 0.3 < flattered
 
 
 def test_classes_that_cannot_be_tuned_keep_the_threshold_in_use():
