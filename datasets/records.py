@@ -50,6 +50,16 @@ def read_records(path, num_classes, ignored=None):
     Raises UserError, naming the file and the record, when it is missing or empty,
     when a record does not fit `num_classes`, or when a photo is not there.
     """
+    records = read_list(path)
+    for number, record in enumerate(records):
+        problem = record_problem(record, num_classes)
+        if problem:
+            raise UserError(f"{path}, record {number}: {problem}")
+    return as_records(records, num_classes, ignored)
+
+
+def read_list(path):
+    """The records of a label file as they stand there; UserError when it is missing or is no list of any."""
     if not os.path.exists(path):
         raise UserError(
             f"no label file {path}; make it with utils/prepare/prepare_voc.py, or say where with --data_dir"
@@ -59,12 +69,13 @@ def read_records(path, num_classes, ignored=None):
         raise UserError(
             f"{path} must hold a list of one record or more; make it anew with the prepare script"
         )
-    for number, record in enumerate(records):
-        problem = _problem(record, num_classes)
-        if problem:
-            raise UserError(f"{path}, record {number}: {problem}")
-    targets = np.array([record["target"] for record in records], dtype=np.int8)  # (N, C)
-    labels = (targets == 1).astype(np.int8)
+    return records
+
+
+def as_records(records, num_classes, ignored=None):
+    """Records of a list of which record_problem finds no fault; see read_records."""
+    targets = np.array([record["target"] for record in records], dtype=np.int8).reshape(-1, num_classes)
+    labels = (targets == 1).astype(np.int8)  # (N, C)
     if ignored is not None:
         labels[targets == ignored] = -1
     objects = [_objects(record.get("objects")) for record in records]
@@ -77,7 +88,8 @@ def _objects(things):
     return [(thing["class"], tuple(thing["bbox"]), bool(thing["difficult"])) for thing in things]
 
 
-def _problem(record, num_classes):
+def record_problem(record, num_classes):
+    """What is wrong with a record of a label file, in words, or None."""
     if not isinstance(record, dict) or not isinstance(record.get("img_path"), str):
         return 'must be {"img_path": text, "target": list}'
     target = record.get("target")

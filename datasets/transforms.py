@@ -11,6 +11,7 @@ from utils.errors import UserError
 warnings.simplefilter("error", Image.DecompressionBombWarning)  # some 89 million pixels are the limit
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+UNREADABLE = (OSError, ValueError, SyntaxError, AssertionError, *BOMBS)  # what Pillow raises for broken files
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 AUGMENTATIONS = ("randomflip", "resizedcrop", "colorjitter")
 SCALE = (0.7, 1.0)  # share of the photo's area that resizedcrop keeps
@@ -31,10 +32,14 @@ def read_photo(path, box=None, enough=None):
             if enough and box is None:
                 image.draft(None, (enough, enough))  # of other formats: does nothing
             image = _to_rgb(image)
-    except (OSError, ValueError, SyntaxError, AssertionError, *BOMBS) as error:  # Pillow's, for broken files
-        reason = getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
-        raise UserError(f"cannot read photo {path}: {reason}") from None
+    except UNREADABLE as error:
+        raise UserError(f"cannot read photo {path}: {why_unreadable(error)}") from None
     return image if box is None else _crop(image, box, path)
+
+
+def why_unreadable(error):
+    """One of UNREADABLE in words."""
+    return getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
 
 
 def transform(image, size, augmentations=(), rng=None):
