@@ -25,7 +25,10 @@ NEEDED = {  # format -> packages that it takes beside Paddle
 
 
 class Deployed(paddle.nn.Layer):
-    """Photos as bytes (B, S, S, 3) uint8 -> probabilities (B, C): normalisation and sigmoid are inside."""
+    """Photos as bytes (B, S, S, 3) uint8 -> probabilities (B, C): normalisation and sigmoid are inside.
+
+    Temperature and thresholds are not: deploy.json carries them, and infer.py applies them after the model.
+    """
 
     def __init__(self, model, mean, std):
         super().__init__()
