@@ -7,11 +7,13 @@ from datetime import date
 import numpy as np
 
 from benchmarks.ablation import BATCH, HEADS, LAMBDAS, ORIGINAL, SIZES, chosen_settings, name_of
-from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap, used_versions
-from benchmarks.object_size import BINS, ap_by_size, object_sizes
+from benchmarks.common import filled_classes, map_draws, markdown, mean_ap, used_versions
+from benchmarks.object_size import object_sizes
 from datasets.records import read_split
 from datasets.spec import load_spec
+from utils.evaluation.bootstrap import draws, interval
 from utils.evaluation.metrics import average_precision
+from utils.evaluation.object_size import BINS, ap_by_size
 
 DRAWS = 500  # of the bootstrap
 
@@ -200,13 +202,10 @@ def said(size, kind):
 
 def difference(a, b, labels, filled):
     """(gain, low, high) of mAP12 from scores a to scores b, lists over seeds."""
-
-    def gain(rows):
-        return np.mean([mean_ap(s[rows], labels[rows], filled) for s in b]) - np.mean(
-            [mean_ap(s[rows], labels[rows], filled) for s in a]
-        )
-
-    return gain(np.arange(len(labels))), *bootstrap(gain, len(labels), DRAWS)
+    times = draws(len(labels), DRAWS)
+    before, after = (np.mean([map_draws(s, labels, filled, times) for s in each], axis=0) for each in (a, b))
+    gain = np.mean([mean_ap(s, labels, filled) for s in b]) - np.mean([mean_ap(s, labels, filled) for s in a])
+    return gain, *interval(after - before)
 
 
 def class_table(table, scores, test, filled, classes):
@@ -230,8 +229,8 @@ def size_table(table, scores, test, filled, classes):
     rows = [
         [
             f"{name}: {low:.0%} to {min(high, 1):.0%}",
-            found[0][0][name][1],
-            *(f"{np.mean([one[name][0] for one in many]):.1f}" for many in found),
+            found[0][0][name].counted,
+            *(f"{100 * np.mean([one[name].mean for one in many]):.1f}" for many in found),
         ]
         for name, (low, high) in BINS.items()
     ]

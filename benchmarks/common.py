@@ -1,13 +1,13 @@
-"""What the benchmarks share: loaders of what is in memory, classes that count, intervals, tables."""
+"""What the benchmarks share: loaders of what is in memory, classes that count, their mean, tables."""
 
 import numpy as np
 
 from datasets.loader import Batches
 from datasets.records import Records
 from utils.checkpoint import versions
+from utils.evaluation.bootstrap import ap_of_draws, mean_of_classes
 from utils.evaluation.metrics import average_precision
-
-ENOUGH = 15  # positives in either split for a class to count
+from utils.evaluation.report_data import ENOUGH
 
 
 class Ready(Batches):
@@ -37,11 +37,9 @@ def mean_ap(scores, labels, classes):
     return 100 * float(np.nanmean(average_precision(scores[:, classes], labels[:, classes])))
 
 
-def bootstrap(figure, count, n=1000, seed=0):
-    """95 % interval of figure(rows) over n draws of `count` rows with replacement: (low, high)."""
-    rng = np.random.default_rng(seed)
-    values = [figure(rng.integers(0, count, count)) for _ in range(n)]
-    return tuple(np.percentile(values, [2.5, 97.5]))
+def map_draws(scores, labels, classes, times):
+    """mean_ap on each of the draws `times` (utils.evaluation.bootstrap.draws): (n,)."""
+    return 100 * mean_of_classes(ap_of_draws(scores[:, classes], labels[:, classes], times))
 
 
 def markdown(columns, rows):

@@ -23,13 +23,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap, used_versions  # noqa: E402
+from benchmarks.common import filled_classes, map_draws, markdown, mean_ap, used_versions  # noqa: E402
 from datasets.features import FeatureLoader  # noqa: E402
 from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
 from models.csra import TEMPERATURES, attend_at_test_time  # noqa: E402
 from utils.checkpoint import load_checkpoint  # noqa: E402
 from utils.device import choose_device  # noqa: E402
+from utils.evaluation.bootstrap import draws, interval  # noqa: E402
 from utils.evaluation.metrics import average_precision  # noqa: E402
 from utils.features import cached_features  # noqa: E402
 from utils.scoring import score_split  # noqa: E402
@@ -97,13 +98,11 @@ def write(lines, out, folder, test, filled, classes):
         lam: [np.load(out / f"scores_lam{lam}_seed{end['seed']}.npy") for end in ends[lam]] for lam in LAMBDAS
     }
 
-    def gain(rows):
-        means = [
-            np.mean([mean_ap(s[rows], test.labels[rows], filled) for s in scores[lam]]) for lam in LAMBDAS
-        ]
-        return means[0] - means[1]
-
-    low, high = bootstrap(gain, len(test))
+    times = draws(len(test))
+    first, second = (
+        np.mean([map_draws(s, test.labels, filled, times) for s in scores[lam]], axis=0) for lam in LAMBDAS
+    )
+    low, high = interval(first - second)
     by_class = [
         [classes[c], int((test.labels[:, c] == 1).sum())]
         + [f"{np.mean([end['ap'][c] for end in ends[lam]]):.1f}" for lam in LAMBDAS]

@@ -15,14 +15,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.common import bootstrap, filled_classes, markdown, mean_ap  # noqa: E402
-from benchmarks.object_size import BINS, ap_by_size, object_sizes  # noqa: E402
+from benchmarks.common import filled_classes, map_draws, markdown, mean_ap  # noqa: E402
+from benchmarks.object_size import object_sizes  # noqa: E402
 from datasets.features import FeatureLoader  # noqa: E402
 from datasets.records import read_split  # noqa: E402
 from datasets.spec import load_spec  # noqa: E402
 from utils.checkpoint import load_checkpoint  # noqa: E402
 from utils.device import choose_device  # noqa: E402
+from utils.evaluation.bootstrap import draws, interval  # noqa: E402
 from utils.evaluation.metrics import IGNORED, THRESHOLD, average_precision  # noqa: E402
+from utils.evaluation.object_size import BINS, ap_by_size  # noqa: E402
 from utils.features import cached_features  # noqa: E402
 from utils.scoring import score_split  # noqa: E402
 
@@ -31,16 +33,17 @@ def main():
     spec, train, test, scores = score_twin(Path(sys.argv[1]))
     labels = test.labels
     filled, every = filled_classes(train.labels, test.labels), np.arange(len(spec.classes))
+    times = draws(len(labels))
     print(class_table(spec.classes, train, scores, labels))
     for name, classes in (
         (f"{len(filled)} classes with 15 positives or more in both", filled),
         ("all", every),
     ):
-        low, high = bootstrap(lambda rows, c=classes: mean_ap(scores[rows], labels[rows], c), len(labels))
+        low, high = interval(map_draws(scores, labels, classes, times))
         print(f"mAP over {name}: {mean_ap(scores, labels, classes):.1f} ({low:.1f} to {high:.1f})")
     sizes = ap_by_size(scores, labels, object_sizes(test.paths, spec.classes), filled)
     rows = [
-        [f"{low:.0%} to {min(high, 1):.0%}", sizes[name][1], f"{sizes[name][0]:.1f}"]
+        [f"{low:.0%} to {min(high, 1):.0%}", sizes[name].counted, f"{100 * sizes[name].mean:.1f}"]
         for name, (low, high) in BINS.items()
     ]
     print("\n" + markdown(["share of the photo", "positives", "AP"], rows))

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
+from utils.evaluation.about import dict_at
 from utils.evaluation.bootstrap import ap_of_draws, interval, mean_of_classes
 from utils.evaluation.metrics import AP_KINDS, average_precision
 from utils.files import read_json
 
+REMEDY = "give the metrics.json that val.py --out wrote"
 SCORES = "scores.npz"  # lies beside a metrics.json of val.py --out
 
 
@@ -42,9 +44,11 @@ def read_other(path, paths, labels, classes):
     those of one path (boxes of one photo) in their order. UserError when a file is missing or no such
     file, or when classes, photos or labels differ.
     """
-    metrics = read_json(path, "give the metrics.json that val.py --out wrote")
+    metrics = read_json(path, REMEDY)
+    if not isinstance(metrics, dict):
+        raise UserError(f"{path} holds no figures of a run; {REMEDY}")
     scores, targets, theirs = _read_scores(Path(path).parent / SCORES)
-    known = metrics.get("checkpoint", {}).get("classes", list(classes)) if isinstance(metrics, dict) else None
+    known = dict_at(metrics, "checkpoint").get("classes", list(classes))
     if known != list(classes) or scores.shape[1:] != labels.shape[1:]:
         raise UserError(f"{path} is of other classes than this run's; compare runs on one data set")
     ours = np.asarray(paths)

@@ -18,6 +18,11 @@ class BySize(NamedTuple):
     used: np.ndarray  # (C,) bool: enough positives to count in the mean
     mean: float  # AP of the classes used, 0..1; NaN without any
 
+    @property
+    def counted(self):
+        """Positives of the classes used."""
+        return int(self.positives[self.used].sum())
+
 
 def largest_shares(objects, sizes, num_classes):
     """(N, C): share of the photo that the largest box of a class covers, 0..1; difficult ones do not count.

@@ -29,6 +29,7 @@ STYLE = {
     "legend.frameon": False,
 }
 SMALL = (4.2, 3.1)  # inches; on a phone's screen it is drawn about one to one
+LARGE = (4.8, 3.8)
 TICKS = range(0, 101, 20)
 
 
@@ -47,9 +48,10 @@ def drawing(width, height):
 
 
 def _shorter(svg):
-    """An SVG without its head and with coordinates to a hundredth of a point."""
+    """An SVG without head, names of parts and rotations by 0, coordinates to a tenth of a point."""
     svg = svg[svg.index("<svg") :]
-    numbers = re.compile(r"(\d\.\d\d)\d+")
+    svg = re.sub(r'(?<=<g) id="[a-z0-9_.]+"| transform="rotate\(-?0 [^"]*"', "", svg)
+    numbers = re.compile(r"(\d\.\d)\d+")
     svg = re.sub(r'\b(d|x|y|transform)="[^"]*"', lambda found: numbers.sub(r"\1", found[0]), svg)
     return re.sub(r">\s+<", "><", svg).replace(" \n", " ")
 
@@ -62,7 +64,7 @@ def short(name, most=20):
 
 def precision_recall_overview(curves):
     """All classes' curves in one plot, over lines of equal F1."""
-    with drawing(5.4, 4.2) as (figure, made):
+    with drawing(*LARGE) as (figure, made):
         panel = figure.subplots()
         _equal_f1(panel)
         for curve in curves:
@@ -97,10 +99,10 @@ def _percent(curve):
 def _equal_f1(panel):
     """Quiet lines along which F1 is equal."""
     for f1 in (20, 40, 60, 80):
-        recall = np.linspace(f1 / 2 + 0.5, 100, 60)
+        recall = np.linspace(f1 / 2 + 0.5, 100, 30)
         precision = f1 * recall / (2 * recall - f1)
         inside = precision <= 100
-        panel.plot(recall[inside], precision[inside], color="#c9ccd1", linewidth=0.8, linestyle=":")
+        panel.plot(recall[inside], precision[inside], color="#a9aeb6", linewidth=0.9, linestyle=":")
         panel.text(101, f1 / (2 - f1 / 100), f"F1 {f1}", color="#6b7078", fontsize=8, va="center")
 
 
@@ -119,14 +121,14 @@ def histogram_plot(counts, threshold):
         panel.axvline(threshold, color=THEIRS, linestyle="--", linewidth=1.2, label="threshold in use")
         _tens(panel, counts.max())
         panel.set(xlim=(0, 1), xlabel="score", ylabel="photos")
-        panel.legend(loc="upper center", fontsize=9)
+        figure.legend(loc="outside upper center", ncols=3, fontsize=9, columnspacing=1, handlelength=1.5)
     return made[0]
 
 
 def _tens(panel, most):
     """A logarithmic y axis from 0.5 to beyond `most`, with plain numbers."""
     panel.set_yscale("log")
-    panel.set_ylim(0.5, 6 * max(most, 1))  # room for a legend
+    panel.set_ylim(0.5, 1.5 * max(most, 1))
     ticks = 10 ** np.arange(0, int(np.log10(max(most, 1))) + 1)
     panel.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     panel.minorticks_off()
@@ -136,7 +138,7 @@ def reliability_plot(curve):
     """Fraction of positives against score, and how many labels each point stands on."""
     some = curve.count > 0
     bins = len(curve.count)
-    with drawing(5.4, 4.2) as (figure, made):
+    with drawing(*LARGE) as (figure, made):
         above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
         above.plot((0, 1), (0, 100), color=QUIET, linestyle="--", linewidth=1, label="as scores say")
         above.plot(
@@ -195,7 +197,7 @@ def difference_plot(classes, difference):
         difference.class_interval, difference.mean_interval, strict=True))  # fmt: skip
     middle = np.append(difference.by_class[order], difference.mean)
     rows = np.arange(len(middle))
-    with drawing(5.4, 1.2 + 0.23 * len(rows)) as (figure, made):
+    with drawing(LARGE[0], 1.2 + 0.23 * len(rows)) as (figure, made):
         panel = figure.subplots()
         panel.axvline(0, color="black", linewidth=1)
         panel.hlines(rows, 100 * low, 100 * high, color=[QUIET] * len(order) + [OURS], linewidth=2)
