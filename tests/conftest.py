@@ -5,8 +5,10 @@ import os
 import pickle
 import shutil
 import struct
+import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,6 +20,10 @@ from utils.device import choose_device
 REPO = Path(__file__).resolve().parents[1]
 GOLDEN = REPO / "tests/golden"  # figures of the original code, see the README in ../shared/golden
 SHARED = REPO.parent / "shared"  # photos and larger references; not part of a clone
+
+ours = ModuleType("tests")  # iterative-stratification installs a package of this name, which hides ours
+ours.__path__ = [str(REPO / "tests")]
+sys.modules["tests"] = ours
 
 settings.register_profile("tests", deadline=None, database=None, derandomize=True, max_examples=50)
 settings.load_profile("tests")
