@@ -11,10 +11,12 @@ from utils.benchmark_log import BenchmarkLog
 from utils.deploy import find_model, read_deploy
 from utils.engines import open_engine
 from utils.errors import UserError, run_script
+from utils.evaluation.calibration import calibrate
 from utils.options import OPTIONS, make_parser
 from utils.parts import Part, parts_of, rank_and_world
 from utils.photos import find_photos
 from utils.predictions import labels_of, score_photos
+from utils.thresholds import choose_thresholds
 
 CHANGES = {
     "dataset": dict(default=None, help="checked against the model's classes (default: as exported)"),
@@ -27,7 +29,7 @@ def parse_args(argv=None):
     parser = make_parser(
         __doc__,
         changes=CHANGES,
-        model="model_file params_file engine dataset threshold",
+        model="model_file params_file engine dataset threshold thresholds",
         data="input_file batch_size num_workers out resume",
         run="use_gpu precision ir_optim use_tensorrt gpu_mem enable_mkldnn cpu_threads enable_benchmark",
     )
@@ -40,7 +42,7 @@ def main(args):
     photos = find_photos(args.input_file, "--input_file")
     engine, deployed = open_model(args)
     print("\n".join([*engine.notes, f"Inference model({model_name(deployed)})...", f"engine: {engine.name}"]))
-    threshold = deployed["threshold"] if args.threshold is None else args.threshold
+    cut = choose_thresholds(args.threshold, args.thresholds, deployed, deployed["classes"])
     rank, world = rank_and_world()
     photos = photos[rank::world]
     part = None
@@ -48,7 +50,7 @@ def main(args):
         if args.resume and Path(args.out).exists() and not parts_of(args.out):
             print(f"{args.out} is complete: nothing to resume; without --resume it is made anew")
             return 0
-        about = {"model": deployed["files"], "threshold": threshold}
+        about = {"model": deployed["files"], "threshold": cut[0], "temperature": cut[1]}
         part = Part(args.out, about, rank, world, args.resume)
         photos = [path for path in photos if path not in part.done]
     if args.resume:
@@ -56,7 +58,7 @@ def main(args):
     log = None
     if args.enable_benchmark:
         log = BenchmarkLog(engine, model_name(deployed), args.batch_size, deployed["img_size"])
-    read = name_photos(args, engine, deployed, threshold, photos, part, log)
+    read = name_photos(args, engine, deployed, cut, photos, part, log)
     if part:
         part.finish(deployed["classes"])
     if log:
@@ -64,15 +66,20 @@ def main(args):
     return 0 if read == len(photos) else 1
 
 
-def name_photos(args, engine, deployed, threshold, photos, part, log):
-    """Print the labels of each photo and put its scores into the part; return how many could be read."""
+def name_photos(args, engine, deployed, cut, photos, part, log):
+    """Print the labels of each photo and put its scores into the part; return how many could be read.
+
+    cut: threshold (a number or one a class) and temperature.
+    """
     times = log.times if log else None
+    threshold, temperature = cut
     read = 0
     size = deployed["img_size"]
     for path, scores in score_photos(engine.run, photos, size, args.batch_size, args.num_workers, times):
         if isinstance(scores, UserError):
             print(f"error: {scores}", file=sys.stderr)
             continue
+        scores = calibrate(scores, temperature)
         labels = labels_of(scores, deployed["classes"], threshold)
         print(f"{path}\tprediction: \n{''.join(label + ',' for label in labels)}")
         if part:

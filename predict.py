@@ -11,10 +11,12 @@ from pathlib import Path
 from utils.checkpoint import SHIPPED, load_checkpoint
 from utils.device import choose_device
 from utils.errors import UserError, run_script
+from utils.evaluation.calibration import calibrate
 from utils.options import OPTIONS, make_parser
 from utils.photos import find_photos
 from utils.predictions import labels_of, score_photos, write_predictions
 from utils.scoring import score_batch
+from utils.thresholds import choose_thresholds
 
 
 def parse_args(argv=None):
@@ -28,7 +30,7 @@ def parse_args(argv=None):
         },
         model="load_from model num_heads lam",
         data="img_dir dataset num_cls img_size batch_size num_workers",
-        run="threshold out device",
+        run="threshold thresholds out device",
     )
     return parser.parse_args(argv)
 
@@ -40,6 +42,8 @@ def main(args):
     model, description = load_checkpoint(
         load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
+    classes = description["classes"]
+    threshold, temperature = choose_thresholds(args.threshold, args.thresholds, description, classes)
     print(f"Loading weights from {load_from}")
     if not args.load_from:
         print(
@@ -50,11 +54,12 @@ def main(args):
         if isinstance(scores, UserError):
             print(f"error: {scores}", file=sys.stderr)
             continue
-        labels = labels_of(scores, description["classes"], args.threshold)
+        scores = calibrate(scores, temperature)
+        labels = labels_of(scores, classes, threshold)
         print(f"{path} prediction: {''.join(label + ',' for label in labels)}")
         predictions.append((path, labels, scores.tolist()))
     if args.out:
-        write_predictions(Path(args.out), predictions, description["classes"])
+        write_predictions(Path(args.out), predictions, classes)
     return 0 if len(predictions) == len(photos) else 1
 
 

@@ -2,6 +2,7 @@
 
 python val.py --load_from checkpoint/resnet101/best.pdparams --out results
 With attention for a model trained without (--lam 0):  python val.py --load_from FILE --test_time_lam 0.2
+A page, beside another run:  python val.py --load_from FILE --report DIR --compare OTHER/metrics.json
 """
 
 import io
@@ -13,14 +14,23 @@ from datasets.loader import Loader, Share
 from datasets.records import read_split
 from datasets.spec import load_spec
 from models.csra import attend_at_test_time
-from utils.checkpoint import load_checkpoint
+from utils.checkpoint import load_checkpoint, save_tuned
 from utils.device import choose_device
 from utils.distributed import join_processes
 from utils.errors import UserError, run_script
-from utils.evaluation.report import figure_lines, named_figures
+from utils.evaluation.calibration import calibrate, fit_temperature
+from utils.evaluation.compare import read_other
+from utils.evaluation.metrics import precision_recall, resolve_ignored
+from utils.evaluation.page import check_report
+from utils.evaluation.pointing import pointing_lines
+from utils.evaluation.report import figure_lines, named_figures, precision_lines
+from utils.evaluation.thresholds import best_thresholds, threshold_lines
 from utils.files import atomic_path, write_json
 from utils.options import make_parser
-from utils.scoring import evaluate_split
+from utils.pointing_game import play_pointing_game
+from utils.run_report import compare_lines, report_run
+from utils.scoring import score_split, split_figures
+from utils.thresholds import choose_thresholds, write_thresholds
 
 
 def parse_args(argv=None):
@@ -29,40 +39,103 @@ def parse_args(argv=None):
         from_checkpoint=True,
         model="load_from model num_heads lam test_time_lam test_time_heads",
         data="dataset data_dir split num_cls test_aug img_size batch_size num_workers",
-        run="threshold seed device",
+        evaluation="ap difficult threshold thresholds tune_thresholds tune_temperature tuned pointing_game",
+        run="report compare seed device",
     )
     parser.add_argument("--out", metavar="DIR", help="write metrics.json and scores.npz to this folder")
     return parser.parse_args(argv)
 
 
 def main(args):
+    tuned = where_tuned_goes(args)
+    if args.report:
+        check_report(args.report)
     choose_device(args.device)
     processes = join_processes()
     model, description = load_checkpoint(
         args.load_from, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
     said = apply_test_time_attention(args, model, description)
+    threshold, temperature = choose_thresholds(
+        args.threshold, args.thresholds, description, description["classes"]
+    )
     spec, records = evaluation_split(args, description)
+    records.labels = resolve_ignored(records.labels, args.difficult)
+    other = read_other(args.compare, records.paths, records.labels, spec.classes) if args.compare else None
+    size, normalization = description["img_size"], description["normalization"]
+    share = Share(processes.rank, processes.world)
     loader = Loader(
         records,
-        description["img_size"],
+        size,
         args.batch_size,
         args.test_aug,
         seed=args.seed,
         num_workers=args.num_workers,
-        share=Share(processes.rank, processes.world),
+        share=share,
     )
-    size = description["img_size"]
     print(
         f"Test on {args.load_from}: {len(records)} photos of {spec.name}, {args.split} split, {size} px{said}"
     )
-    scores, figures = evaluate_split(
-        model, loader, description["normalization"], spec, args.threshold, processes
-    )
+    raw = score_split(model, loader, normalization, processes)
+    if not processes.first:
+        return
+    scores = calibrate(raw, temperature)
+    figures = split_figures(scores, records.labels, spec, threshold, args.ap)
     print("\n".join(figure_lines(figures, spec.classes)))
-    if args.out and processes.first:
-        results = {**named_figures(figures, spec.classes), "checkpoint": description, "options": vars(args)}
+    results = {**named_figures(figures, spec.classes), "temperature": temperature}
+    if args.pointing_game:
+        results["pointing_game"] = play_pointing_game(model, whole(loader), normalization, spec.classes)
+        print("\n".join(pointing_lines(results["pointing_game"])))
+    if other:
+        print("\n".join(compare_lines(scores, records.labels, other, args.ap)))
+    if tuned:
+        tune(args, tuned, description, raw, records.labels, threshold, temperature)
+    results |= {"checkpoint": description, "options": vars(args)}
+    if args.out:
         write_results(Path(args.out), results, records, scores)
+    if args.report:
+        report_run(args.report, model, description, spec, records, scores, figures, results, other)
+
+
+def where_tuned_goes(args):
+    """The file that what is tuned goes to, None where nothing is; UserError where that is not said."""
+    if not (args.tune_thresholds or args.tune_temperature):
+        if args.tuned:
+            raise UserError("--tuned needs --tune_thresholds or --tune_temperature")
+        return None
+    if not (args.tuned or args.out):
+        raise UserError("say where the thresholds go: --tuned FILE.json or FILE.pdparams, or --out DIR")
+    return Path(args.tuned or Path(args.out, "thresholds.json"))
+
+
+def whole(loader):
+    """The loader of all photos, whatever this process had to score."""
+    loader.share = Share()
+    return loader
+
+
+def tune(args, path, description, raw, labels, threshold, temperature):
+    """Find what --tune_thresholds and --tune_temperature ask for on scores (N, C); print and write it."""
+    classes = description["classes"]
+    if args.tune_temperature:
+        temperature = fit_temperature(raw, labels)
+        print(f"temperature: {temperature:.4f}")
+    goal = None
+    if args.tune_thresholds:
+        name, least = args.tune_thresholds
+        goal = name if least is None else f"{name}={least:g}"
+        scores = calibrate(raw, temperature)
+        found = best_thresholds(scores, labels, args.tune_thresholds)
+        print("\n".join(threshold_lines(found, classes, args.tune_thresholds, threshold)))
+        threshold = np.where(np.isnan(found), threshold, found)
+        print("with them, on the photos that they were tuned on (other photos give less):")
+        print("\n".join(precision_lines(precision_recall(scores, labels, threshold))))
+    about = {"checkpoint": args.load_from, "split": args.split, "photos": len(labels)}
+    if path.suffix == ".json":
+        write_thresholds(path, classes, threshold, temperature, goal, about)
+    else:
+        save_tuned(path, args.load_from, description, threshold, temperature, goal, about)
+    print(f"wrote {path}")
 
 
 def apply_test_time_attention(args, model, description):

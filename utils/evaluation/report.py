@@ -6,9 +6,9 @@ SIX = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 def figure_lines(figures, classes):
     """The reference's three lines, and what a reader must know beside them."""
     mean = "none, no class has a positive" if figures["mAP"] is None else f"{figures['mAP']:4f}"
-    lines = [f"mAP: {mean}", *_precision_lines(figures)]
+    lines = [f"mAP: {mean}", *precision_lines(figures)]
     if "top3" in figures:
-        lines += [f"top-3 {line}" for line in _precision_lines(figures["top3"])]
+        lines += [f"top-3 {line}" for line in precision_lines(figures["top3"])]
     absent = [name for name, ap in zip(classes, figures["ap"], strict=True) if ap is None]
     if absent and figures["mAP"] is not None:
         lines.append(f"without a positive, left out of the means of AP and CR: {', '.join(absent)}")
@@ -21,6 +21,7 @@ def named_figures(figures, classes):
     return {**figures, **by_name}
 
 
-def _precision_lines(figures):
+def precision_lines(figures):
+    """CP ... OF1 (see metrics.precision_recall) as the reference prints them, two lines."""
     CP, CR, CF1, OP, OR, OF1 = (figures[name] for name in SIX)
     return [f"CP: {CP:4f}, CR: {CR:4f}, CF1 :{CF1:4F}", f"OP: {OP:4f}, OR: {OR:4f}, OF1 {OF1:4F}"]

@@ -1,0 +1,41 @@
+"""The report of an evaluation by val.py, and the comparison of two runs in words."""
+
+from datetime import date
+
+from utils.evaluation.about import about_run
+from utils.evaluation.bootstrap import DRAWS, draws
+from utils.evaluation.compare import difference, verdict
+from utils.evaluation.page import Evaluation, write_report
+from utils.mistakes import picture_source
+from utils.pointing_game import photo_size
+
+
+def compare_lines(scores, labels, other, kind):
+    """What mAP another run (compare.Other) has on the same photos, and the interval of the difference."""
+    found = difference(scores, other.scores, labels, draws(len(scores)), kind)
+    low, high = found.mean_interval
+    return [
+        f"mAP of {other.path}: {found.mAP:4f}; difference {100 * found.mean:+.2f} points, "
+        f"95 % interval {100 * low:+.2f} to {100 * high:+.2f} ({DRAWS} draws of {len(scores)} photos)",
+        verdict(low, high),
+    ]
+
+
+def report_run(folder, model, description, spec, records, scores, figures, results, other=None):
+    """Write the report of a split to `folder`: see utils.evaluation.page.write_report.
+
+    scores (N, C) of `records`; figures of metrics.evaluate; results: what val.py writes to metrics.json.
+    """
+    known = any(objects is not None for objects in records.objects)
+    run = Evaluation(
+        scores,
+        records.labels,
+        list(spec.classes),
+        figures,
+        about_run(results) | {"date": date.today().isoformat()},
+        records.paths,
+        records.objects if known else None,
+        [photo_size(path) for path in records.paths] if known else None,
+        spec.ignored_is_negative_in_precision,
+    )
+    write_report(folder, run, picture_source(model, description, records), other)
