@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, SPECS, WIDER_CLASSES
-from datasets.transforms import BOMBS, FORMATS
+from datasets.transforms import BOMBS, FORMATS, clipped
 from utils.errors import UserError, run_script
 from utils.files import write_all
 from utils.options import Parser
@@ -115,12 +115,6 @@ def size_of(path):
         raise UserError(f"cannot read photo {path}: {reason}; unpack the photos again") from None
 
 
-def holds_a_pixel(box, size):
-    """Whether a box (x, y, width, height) has some area in a photo of size (width, height)."""
-    x, y, width, height = box
-    return width > 0 and height > 0 and x < size[0] and y < size[1] and x + width > 0 and y + height > 0
-
-
 def records_of(images, folder, split):
     """Return (records, paths of photos with a person left out), in the order of the annotations."""
     records, left_out = [], []
@@ -130,7 +124,7 @@ def records_of(images, folder, split):
             size = size_of(path)
             for person in image["targets"]:
                 target = target_of(person["attribute"], UNSPECIFIED[split])
-                if holds_a_pixel(person["bbox"], size):
+                if clipped(person["bbox"], size):
                     records.append({"img_path": str(path), "target": target, "bbox": person["bbox"]})
                 else:
                     left_out.append(str(path))
