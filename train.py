@@ -20,6 +20,7 @@ from models.loading import load_strict
 from models.pretrained import init_heads
 from models.recompute import recompute_blocks
 from utils.checkpoint import versions
+from utils.data_checks import warn_of
 from utils.device import choose_device
 from utils.distributed import join_processes, sync_batch_norm
 from utils.errors import UserError, run_script
@@ -70,6 +71,8 @@ def main(args):
     device = choose_device(args.device, args.seed)
     loss = choose_loss(args.loss, args.pos_weight, train_records.labels)
     processes = join_processes()
+    if processes.first:
+        warn_of(spec.classes, train_records, test_records)
     check_machine(args, device, processes)
     model = make_model(args, spec)
     normalization = normalization_of(model, spec)

@@ -88,13 +88,22 @@ def _to_rgb(image):
     return image.convert("RGB")
 
 
-def _crop(image, box, path):
+def clipped(box, size):
+    """What of a box (x, y, width, height) lies in a photo of `size`: whole pixels (left, top, right, bottom).
+
+    None when nothing does.
+    """
     x, y, width, height = box
     left, top = max(math.floor(x), 0), max(math.floor(y), 0)
-    right, bottom = min(math.ceil(x + width), image.width), min(math.ceil(y + height), image.height)
-    if left >= right or top >= bottom:
+    right, bottom = min(math.ceil(x + width), size[0]), min(math.ceil(y + height), size[1])
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _crop(image, box, path):
+    part = clipped(box, image.size)
+    if part is None:
         raise UserError(f"the box {list(box)} lies outside photo {path} of {image.width} x {image.height}")
-    return image.crop((left, top, right, bottom))
+    return image.crop(part)
 
 
 def _random_box(width, height, rng):
