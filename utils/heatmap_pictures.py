@@ -87,11 +87,14 @@ def panel(image, maps, column, name, score=None):
 def _equation(maps, column, score):
     """Score and logit of a class in words; the numbers add up."""
     base, att = (maps.factor * each[:, column].sum() for each in (maps.base, maps.att))
-    score = maps.scores[column] if score is None else score
+    plain = maps.scores[column]
+    said = f"score {plain if score is None else score:.3f}"
+    if score is not None and abs(score - plain) > 0.0005:  # a temperature was tuned
+        said += f" (sigmoid of the logit: {plain:.3f})"
     heads = ", ".join(map(_named, maps.temperatures))
     averaged = ", averaged" if maps.factor != 1 else ""
     return [
-        f"score {score:.3f}, lambda {maps.lam:g}, heads {heads}{averaged}",
+        f"{said}, lambda {maps.lam:g}, heads {heads}{averaged}",
         f"logit {maps.logits[column]:.2f} = base {base:.2f} + lambda * attention {att:.2f}",
     ]
 
@@ -112,7 +115,7 @@ def photo_tiles(image, maps, columns, classes, scores, name):
 
 
 def contact_sheet(groups):
-    """One picture of several photos: groups of tiles (see photo_tiles); none begins where it must be broken."""
+    """One picture of several photos: groups of tiles (see photo_tiles), each in one row if it fits."""
     tiles = []
     for group in groups:
         left = -len(tiles) % COLUMNS  # of the row

@@ -1,6 +1,5 @@
 """Where in a photo each class is seen: the score maps that the logits are made of, and their attention."""
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,6 @@ import paddle.nn.functional as F
 
 from models import model_input
 from models.csra import SharedMHA
-from utils.errors import UserError
 
 
 @dataclass
@@ -58,23 +56,3 @@ def score_maps(model, photos, normalization):
     factor = 1 / len(heads) if isinstance(classifier, SharedMHA) else 1
     about = heads[0].lam, tuple(head.T for head in heads), factor
     return [Maps(*(each[row] for each in arrays), *about) for row in range(len(photos))]
-
-
-def choose_classes(names, classes):
-    """What --heatmap_classes asks for: (columns that are always drawn, whether predicted ones are too).
-
-    names: any of `classes`, or predicted, or all. UserError for an unknown one, with what is near it.
-    """
-    columns, predicted = set(), False
-    for name in names:
-        if name in classes:
-            columns.add(classes.index(name))
-        elif name == "all":
-            columns.update(range(len(classes)))
-        elif name == "predicted":
-            predicted = True
-        else:
-            near = difflib.get_close_matches(name, [*classes, "predicted", "all"], 1)
-            hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(classes)}"
-            raise UserError(f"--heatmap_classes: the model knows no class '{name}'; {hint}")
-    return sorted(columns), predicted

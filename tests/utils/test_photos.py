@@ -1,21 +1,25 @@
-"""Which photos are meant by a mix of files and folders (fault 30)."""
+"""Which photos are meant by a mix of files, folders, patterns and lists (fault 30); names of what is made."""
 
+import io
 import os
+import shutil
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from utils.errors import UserError
-from utils.photos import find_photos
+from utils.photos import check_output_folder, find_photos, output_names
+
+PHOTOS = ["A.JPG", "b.jpg", "c.Jpeg", "d.png", "e.PNG", "f.bmp", "g.WebP", "more/z.jpg"]
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Photos with names in any case, and files that are none."""
-    photos = ["b.jpg", "A.JPG", "c.Jpeg", "d.png", "e.PNG", "f.bmp", "g.WebP"]
-    for name in [*photos, "notes.txt", "labels.json", "Thumbs.db", "jpg", ".hidden"]:
-        (tmp_path / name).write_bytes(b"x")
     (tmp_path / "more").mkdir()
-    (tmp_path / "more/z.jpg").write_bytes(b"x")
+    for name in [*PHOTOS, "notes.txt", "labels.json", "Thumbs.db", "jpg", ".hidden", "more/z.txt"]:
+        (tmp_path / name).write_bytes(b"x")
     return tmp_path
 
 
@@ -25,7 +29,7 @@ def names(paths, folder):
 
 def test_photos_of_a_folder(folder):
     found = find_photos([str(folder)])
-    assert names(found, folder) == ["A.JPG", "b.jpg", "c.Jpeg", "d.png", "e.PNG", "f.bmp", "g.WebP"]
+    assert names(found, folder) == PHOTOS
     assert found == sorted(found)
 
 
@@ -65,3 +69,186 @@ def test_no_photo_at_all(tmp_path):
         find_photos([tmp_path])
     assert str(tmp_path) in str(error.value)
     assert ".webp" in str(error.value)
+
+
+# --- folders within folders
+
+
+def test_folders_within_folders(folder):
+    for name in ("more/deep/er", ".thumbnails", "more/.git"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "y.png").write_bytes(b"x")
+    assert names(find_photos([folder]), folder) == sorted([*PHOTOS, "more/deep/er/y.png"])
+    assert names(find_photos([folder / ".thumbnails"]), folder) == [".thumbnails/y.png"]  # it is named
+
+
+def test_links(folder):
+    """Links to files count, links to folders do not: a loop must end."""
+    (folder / "more/up").symlink_to(folder)
+    (folder / "more/album.jpg").symlink_to(folder)
+    (folder / "more/link.jpg").symlink_to(folder / "b.jpg")
+    expected = sorted([*PHOTOS, "more/link.jpg"])
+    assert names(find_photos([folder]), folder) == expected
+    assert names(find_photos([folder / "**/[bl]*.jpg"]), folder) == ["b.jpg", "more/link.jpg"]
+    assert len(find_photos([folder / "more/up"])) == len(expected)  # it is named
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(folder, monkeypatch):
+    here = folder
+    monkeypatch.chdir(folder)
+    for _ in range(20):  # its path grows longer than the system takes, even from a superuser
+        here = here / ("x" * 240)
+        os.mkdir("x" * 240)
+        os.chdir("x" * 240)
+    for place in (folder, folder / "**/*.jpg"):
+        with pytest.raises(UserError, match="cannot read .*name too long"):
+            find_photos([place])
+    os.chdir(folder)
+    shutil.rmtree("x" * 240)
+
+
+# --- patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["b.jpg"]),
+        ("**/*.jpg", ["b.jpg", "more/z.jpg"]),
+        ("**", PHOTOS),
+        ("[a-c].*", ["b.jpg", "c.Jpeg"]),
+        ("m*", ["more/z.jpg"]),
+        ("m*/z.jpg", ["more/z.jpg"]),
+        ("m*/z*", ["more/z.jpg", "more/z.txt"]),  # as if named
+        ("**/more/*.jpg", ["more/z.jpg"]),
+        ("more/../?.png", ["d.png"]),
+        ("*idden", None),
+        (".h*", [".hidden"]),
+        ("*.tiff", None),
+        ("b.jpg/*", None),
+        ("nowhere/*", None),
+    ],
+)
+def test_patterns(folder, monkeypatch, pattern, expected):
+    monkeypatch.chdir(folder)
+    for place in (pattern, folder / pattern):
+        if expected is None:
+            with pytest.raises(UserError, match="no file or folder matches"):
+                find_photos([place])
+        else:
+            assert names(map(os.path.realpath, find_photos([place])), folder) == expected
+
+
+def test_a_file_of_that_very_name_is_no_pattern(folder):
+    (folder / "[b].jpg").write_bytes(b"x")
+    assert names(find_photos([folder / "[b].jpg"]), folder) == ["[b].jpg"]
+
+
+# --- a list on standard input
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """listed(bytes): put them on standard input."""
+    return lambda content: monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_list(folder, listed, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "two words.jpg").write_bytes(b"x")
+    (folder / " *.jpg ").write_bytes(b"x")
+    listed(b"\ntwo words.jpg\r\n\n *.jpg \nmore\nb.jpg\n./b.jpg")
+    assert find_photos(["-", "d.png"]) == [" *.jpg ", "b.jpg", "d.png", "more/z.jpg", "two words.jpg"]
+
+
+def test_names_in_a_list_need_not_be_text(tmp_path, listed):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    with open(path, "wb") as file:
+        file.write(b"x")
+    listed(path + b"\n")
+    (found,) = find_photos(["-"])
+    assert os.fsencode(found) == path
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "standard input"),
+        (b"\n\n", "standard input"),
+        (b"\nno.jpg", "no.jpg; line 2"),
+        (b"a\0b", "line 1"),
+        (b"*.jpg", "line 1"),
+    ],
+)
+def test_mistakes_in_a_list(folder, listed, monkeypatch, content, told):
+    monkeypatch.chdir(folder)
+    listed(content)
+    with pytest.raises(UserError, match=told):
+        find_photos(["-"])
+
+
+def test_no_standard_input(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it after `<&-`
+    with pytest.raises(UserError, match="standard input is closed"):
+        find_photos(["-"])
+
+
+# --- names of what is made
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["p/1.jpg"], ["1"]),
+        (["p/1.jpg", "p/q/2.jpg"], ["1", "q/2"]),
+        (["a/1.jpg", "b/1.jpg", "c/../a/2.jpg"], ["a/1", "b/1", "a/2"]),
+        (["1.jpg", "1.png", "2.jpg"], ["1_jpg", "1_png", "2"]),
+        (["1.jpg", "1.png", "1_jpg.png"], ["1_jpg_2", "1_png", "1_jpg"]),
+        (["a.jpg", "A.jpg"], ["a_jpg", "A_jpg_2"]),
+        (["/x/1.jpg", "/y/z/1.jpg"], ["x/1", "y/z/1"]),
+        (["../1.jpg", "1.jpg"], ["1", "here/1"]),
+        (["1.tar.jpg", ".jpg", "bare"], ["1.tar", ".jpg", "bare"]),
+        ([], []),
+    ],
+)
+def test_output_names(tmp_path, monkeypatch, paths, expected):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert output_names(paths) == dict(zip(paths, expected, strict=True))
+
+
+PART = st.sampled_from(["a", "A", "b", "a_jpg", "a_jpg_2", "..", "."])
+PATH = st.builds(
+    lambda root, folders, name: root + "/".join([*folders, name]),
+    st.sampled_from(["", "/", "/tmp/", "../../"]),
+    st.lists(PART, max_size=3),
+    st.sampled_from(["a.jpg", "A.JPG", "a.png", "a_jpg.png", "a_jpg_2.jpg", "a", "\udce9.jpg"]),
+)
+
+
+@given(st.lists(PATH, unique=True))
+def test_output_names_are_unique_and_stay_inside(paths):
+    found = output_names(paths)
+    assert list(found) == paths
+    assert len({name.casefold() for name in found.values()}) == len(paths)
+    for name in found.values():
+        assert not os.path.isabs(name)
+        assert not {"", ".", ".."} & set(name.split("/"))
+
+
+@pytest.mark.parametrize("output", [".", "..", "p", "p/q/..", "link", "link/p", "target"])
+def test_photos_are_never_replaced(tmp_path, monkeypatch, output):
+    for name in ("work/p/q", "work/target"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    os.symlink(".", "link")
+    os.symlink("../target/t.jpg", "p/2.jpg")
+    with pytest.raises(UserError, match="holds photos that are read .p/"):
+        check_output_folder(output, ["p/1.jpg", "p/2.jpg"], "--annotated")
+    for fine in ("p/q", "p/new", "new", "p/1"):
+        check_output_folder(fine, ["p/1.jpg", "p/2.jpg"], "--annotated")
+
+
+def test_a_file_is_no_folder(folder):
+    with pytest.raises(UserError, match="--annotated .* is a file"):
+        check_output_folder(folder / "notes.txt", [], "--annotated")
