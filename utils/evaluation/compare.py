@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def _read_scores(path):
         raise UserError(
             f"cannot read {path} ({error.strerror or error}); it lies beside the metrics.json of val.py --out"
         ) from None
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise UserError(f"{path} is no file of scores ({error}); make it anew with val.py --out") from None
     whole = scores.ndim == 2 and scores.shape == targets.shape and paths.shape == scores.shape[:1]
     if not (whole and paths.dtype.kind == "U" and scores.dtype.kind == "f" and np.isfinite(scores).all()):
@@ -94,6 +95,7 @@ def difference(scores, other, labels, times, kind=AP_KINDS[0]):
     """The Difference between two runs' scores (N, C) on the same draws of photos (bootstrap.draws)."""
     ours, theirs = (average_precision(each, labels, kind) for each in (scores, other))  # (C,), (C,)
     gaps = ap_of_draws(scores, labels, times, kind) - ap_of_draws(other, labels, times, kind)  # (n, C)
+    gaps = gaps.round(12)  # what sums round to is no difference
     (mean,) = mean_of_classes((ours - theirs)[None])
     return Difference(
         ap=theirs,
