@@ -47,10 +47,10 @@ def read_coco(path):
 def box_of(annotation):
     """The "bbox" as [x, y, width, height] in pixels from 0, with two decimals; None where it is no box."""
     box = annotation.get("bbox")
-    if not is_box(box) or box[2] <= 0 or box[3] <= 0:
+    if not is_box(box):
         return None
     box = [round(side, 2) for side in box]
-    return box if box[2] and box[3] else None
+    return box if box[2] > 0 and box[3] > 0 else None
 
 
 def _without_outline(item):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datasets.records import read_records
@@ -197,7 +197,12 @@ def test_a_photo_with_an_empty_box_has_labels_and_no_objects(tree, prepare, caps
     assert "warning: 1 photos of train2014 have an annotation without a valid box" in capsys.readouterr().err
 
 
-@given(st.lists(st.floats() | st.integers(), max_size=5) | st.none() | st.text())
+SIDES = st.lists(st.floats(-9, 9) | st.integers(-9, 9), min_size=4, max_size=4)
+
+
+@given(SIDES | st.lists(st.floats() | st.integers(), max_size=5) | st.none() | st.text())
+@example([1, 2, 3, -4])
+@example([1, 2, 0.004, 4])
 def test_a_box_is_four_numbers_with_an_area_or_none(value):
     box = box_of({"bbox": value})
     if box is not None:

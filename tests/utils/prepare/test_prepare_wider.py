@@ -246,14 +246,16 @@ def test_files_that_are_no_annotations_are_refused(tree, prepare, tmp_path, text
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "no photo", "a folder"])
+@pytest.mark.parametrize("how", ["missing", "empty", "no photo", "a GIF", "a folder"])
 def test_photos_that_cannot_be_opened_are_refused(tree, refused, how):
     path = Path(read_plainly(tree, "test")[-1][0])
     path.unlink()
     if how == "a folder":
         path.mkdir()
+    elif how == "a GIF":
+        Image.new("RGB", (96, 72)).save(path, format="GIF")
     elif how != "missing":
-        path.write_bytes(b"" if how == "empty" else b"GIF89a" * 20)
+        path.write_bytes(b"" if how == "empty" else b"photo")
     assert refused().startswith(f"cannot read photo {path}: ")
 
 
