@@ -6,7 +6,7 @@ VENV ?= .venv
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 RUN = $(VENV)/bin/python
 
-.PHONY: demo test test-deploy test-all lint clean
+.PHONY: demo test test-deploy test-pages test-all lint clean
 
 demo: $(VENV)/installed
 	bash utils/demo.sh $(RUN)
@@ -17,6 +17,10 @@ test: $(VENV)/installed-dev
 test-deploy: $(VENV)/installed-dev
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-deploy.txt
 	$(RUN) -m pytest -m "not slow" tests/scripts/test_export_infer.py tests/utils/test_engines.py
+
+test-pages: $(VENV)/installed-dev
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-app.txt
+	NEEDS_CHROMIUM=1 $(RUN) -m pytest tests/scripts/test_app.py tests/scripts/test_evaluation_options.py
 
 test-all: $(VENV)/installed-dev
 	$(RUN) -m pytest

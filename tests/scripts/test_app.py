@@ -1,0 +1,76 @@
+"""The page to play with: a real server, a real upload, a headless Chromium."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio", reason="needs gradio: pip install -r requirements-app.txt")
+REPO = Path(__file__).resolve().parents[2]
+PHOTO = REPO / "utils/demo_images/000001.jpg"
+
+
+def free_port():
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def run_app(port, **settings):
+    command = [sys.executable, "app.py", "--port", str(port), "--img_size", "96", "--device", "cpu"]
+    return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True, **settings)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """(address, its folder for temporary files) of an app that runs with the shipped weights."""
+    folder, port = tmp_path_factory.mktemp("app"), free_port()
+    process = run_app(port, env={**os.environ, "TMPDIR": str(folder)})
+    assert "Ctrl-C ends it" in process.stdout.readline()
+    yield f"http://127.0.0.1:{port}", folder
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert list(folder.iterdir()) == []
+
+
+def upload(page, address, file):
+    page.goto(address)
+    page.locator("input[type=file]").set_input_files(file)
+
+
+def test_a_photo_s_labels_and_heat_maps(server, web_page):
+    address, folder = server
+    upload(web_page, address, PHOTO)
+    picture = web_page.locator("#picture img")
+    picture.wait_for()
+    plain = picture.get_attribute("src")
+    choices = web_page.locator("label", has=web_page.locator("input[type=radio]"))
+    assert choices.count() == 21
+    scores = [float(re.search(r"[01]\.\d{3}", text)[0]) for text in choices.all_inner_texts()[1:]]
+    assert scores == sorted(scores, reverse=True)
+    choices.nth(1).click()
+    web_page.locator("#picture img[alt^='heat map of']").wait_for()
+    assert picture.get_attribute("src") != plain
+    assert not [path for path in folder.rglob("*") if path.suffix in (".jpg", ".webp", ".png")]  # not stored
+
+
+def test_what_is_no_photo_is_told_and_the_server_goes_on(server, web_page, tmp_path):
+    address, _ = server
+    (tmp_path / "text.jpg").write_text("no photo")
+    upload(web_page, address, tmp_path / "text.jpg")
+    web_page.get_by_text("cannot read photo").first.wait_for()
+    upload(web_page, address, PHOTO)
+    web_page.locator("#picture img").wait_for()
+
+
+def test_a_port_in_use_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = run_app(taken.getsockname()[1], stderr=subprocess.PIPE)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error.startswith("error: port") and error.count("\n") == 1  # noqa: PT018

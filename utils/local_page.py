@@ -1,0 +1,96 @@
+"""A Gradio page for this machine alone, which asks no other machine and leaves no file behind."""
+
+import base64
+import html
+import io
+import logging
+import os
+import signal
+import socket
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets.transforms import read_photo
+from utils.errors import Interrupted, UserError
+from utils.optional import optional
+
+HOST = "127.0.0.1"
+LARGEST_FILE = "20mb"
+SESSIONS = 16  # browser tabs whose state is kept; the oldest is forgotten
+OFF = ("share", "show_error", "ssr_mode", "mcp_server", "pwa", "enable_monitoring", "run_history")
+FONTS = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # Gradio's are downloaded
+
+
+@contextmanager
+def private_gradio():
+    """The module gradio, without telemetry; within the block this process writes temporary files, uploads
+    among them, to a folder that only its user can read and that is gone at the end, also after SIGTERM."""
+    signal.signal(signal.SIGTERM, _end)
+    with tempfile.TemporaryDirectory(prefix="csra_app_") as folder:
+        tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # it looks whether its own page answers
+        gradio = optional("gradio")
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # which would tell of these requests
+        try:
+            yield gradio
+        finally:
+            tempfile.tempdir = None
+
+
+def _end(number, _):
+    raise Interrupted(number, "ended")
+
+
+def check_port(port):
+    """UserError unless a server can be opened on this port of HOST."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise UserError(f"port {port} of {HOST}: {error.strerror}; choose another with --port") from None
+
+
+def read_upload(path):
+    """Read an uploaded photo (Pillow, RGB) and delete its file. UserError when it cannot be read."""
+    try:
+        return read_photo(path)
+    except UserError as error:
+        raise UserError(str(error).replace(path, Path(path).name)) from None  # where it was says nothing
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+def as_html(image, text):
+    """A Pillow image as HTML that holds it, with a text beneath, which is also what a screen reader says."""
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=90)
+    data, text = base64.b64encode(jpeg.getvalue()).decode(), html.escape(text)
+    return f'<img alt="{text}" src="data:image/jpeg;base64,{data}"><div>{text}</div>'
+
+
+def serve(gradio, page, port, css):
+    """Serve a page (gradio.Blocks) on HOST until a signal ends the process.
+
+    Requests that name another host, as a page elsewhere can make a browser send them, are refused.
+    """
+    hosts = optional("starlette.middleware.trustedhost").TrustedHostMiddleware
+    guard = optional("starlette.middleware").Middleware(hosts, allowed_hosts=[HOST, "localhost"])
+    page.queue(api_open=False).launch(
+        server_name=HOST,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        max_file_size=LARGEST_FILE,
+        state_session_capacity=SESSIONS,
+        footer_links=[],
+        theme=gradio.themes.Default(**FONTS),
+        css=css,
+        app_kwargs={"middleware": [guard]},
+        **dict.fromkeys(OFF, False),
+    )
+    print(f"open http://{HOST}:{port} in a browser; Ctrl-C ends it", flush=True)
+    try:
+        page.server.thread.join()
+    finally:
+        page.close(verbose=False)
