@@ -1,8 +1,10 @@
 """Two runs on the same photos: the differences of AP and their intervals."""
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 from zipfile import BadZipFile
 
 import numpy as np
