@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def _read_scores(path):
         raise UserError(
             f"cannot read {path} ({error.strerror or error}); it lies beside the metrics.json of val.py --out"
         ) from None
-    except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no file of scores ({error}); make it anew with val.py --out") from None
     whole = scores.ndim == 2 and scores.shape == targets.shape and paths.shape == scores.shape[:1]
     if not (whole and paths.dtype.kind == "U" and scores.dtype.kind == "f" and np.isfinite(scores).all()):
