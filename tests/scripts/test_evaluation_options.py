@@ -3,7 +3,6 @@
 import csv
 import json
 
-import numpy as np
 import pytest
 
 import predict
@@ -114,4 +113,4 @@ def test_the_report_is_a_page_that_sorts_and_filters(report, web_page):
     assert web_page.locator("img").count() > 3
     web_page.set_viewport_size({"width": 390, "height": 800})
     assert web_page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert np.all([image.get_attribute("alt") for image in web_page.locator("img").all()])
+    assert all(image.get_attribute("alt") for image in web_page.locator("img").all())
