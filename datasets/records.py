@@ -40,8 +40,10 @@ def read_split(spec, folder, split):
     name = spec.train_file if split == "train" else spec.test_file
     if name is None:
         raise UserError(f"data set {spec.name} in {folder} has no {split} split; prepare it with one")
-    ignored = spec.train_ignored if split == "train" else spec.test_ignored
-    return read_records(Path(folder) / name, len(spec.classes), ignored)
+    path, ignored = Path(folder) / name, spec.train_ignored if split == "train" else spec.test_ignored
+    if not os.path.exists(path):
+        raise UserError(f"no label file {path}; make it with {spec.prepare}, or say where with --data_dir")
+    return read_records(path, len(spec.classes), ignored)
 
 
 def read_records(path, num_classes, ignored=None):
@@ -61,9 +63,7 @@ def read_records(path, num_classes, ignored=None):
 def read_list(path):
     """The records of a label file as they stand there; UserError when it is missing or is no list of any."""
     if not os.path.exists(path):
-        raise UserError(
-            f"no label file {path}; make it with utils/prepare/prepare_voc.py, or say where with --data_dir"
-        )
+        raise UserError(f"no label file {path}; the scripts of utils/prepare make such files")
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise UserError(

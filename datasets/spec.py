@@ -67,11 +67,27 @@ class Spec:
     train_aug: tuple = ("randomflip", "resizedcrop")
     step_size: int = 4  # epochs between two decays of the learning rate
     top3: bool = False  # the paper also reports figures of the three best labels
+    prepare: str = "utils/prepare/prepare_custom.py"  # what makes the label files
 
 
 SPECS = {
-    "voc07": Spec("voc07", VOC_CLASSES, "trainval_voc07.json", "test_voc07.json", test_ignored=0),
-    "coco": Spec("coco", COCO_CLASSES, "train_coco2014.json", "val_coco2014.json", step_size=5, top3=True),
+    "voc07": Spec(
+        "voc07",
+        VOC_CLASSES,
+        "trainval_voc07.json",
+        "test_voc07.json",
+        test_ignored=0,
+        prepare="utils/prepare/prepare_voc.py",
+    ),
+    "coco": Spec(
+        "coco",
+        COCO_CLASSES,
+        "train_coco2014.json",
+        "val_coco2014.json",
+        step_size=5,
+        top3=True,
+        prepare="utils/prepare/prepare_coco.py",
+    ),
     "wider": Spec(
         "wider",
         WIDER_CLASSES,
@@ -83,6 +99,7 @@ SPECS = {
         std=(0.5, 0.5, 0.5),
         train_aug=("randomflip",),
         step_size=5,
+        prepare="utils/prepare/prepare_wider.py",
     ),
 }
 

@@ -115,12 +115,19 @@ def test_a_file_without_a_list_of_records_is_named(write, value):
         read_records(path, 2)
 
 
-def test_a_missing_file_is_named_with_what_makes_it(tmp_path):
+@pytest.mark.parametrize(
+    ("dataset", "script"), [("voc07", "prepare_voc"), ("coco", "prepare_coco"), ("wider", "prepare_wider")]
+)
+def test_a_missing_file_is_named_with_what_makes_it(tmp_path, dataset, script):
+    spec, folder = load_spec(dataset, tmp_path)
     with pytest.raises(UserError) as error:
+        read_split(spec, folder, "test")
+    assert str(error.value) == (
+        f"no label file {tmp_path / spec.test_file}; make it with utils/prepare/{script}.py, or say where "
+        "with --data_dir"
+    )
+    with pytest.raises(UserError, match=r"gone.json; the scripts of utils/prepare"):
         read_records(tmp_path / "gone.json", 2)
-    assert str(tmp_path / "gone.json") in str(error.value)
-    assert "prepare_voc.py" in str(error.value)
-    assert "--data_dir" in str(error.value)
 
 
 def test_a_folder_in_place_of_a_file_is_named(tmp_path):
