@@ -29,8 +29,8 @@ def call(module, *argv):
 
 def train_once(dataset, *options):
     """One epoch on the CPU; the folder of the run."""
-    call(train, "--dataset", dataset, *SMALL, "--total_epoch", 1, "--save_dir", "runs", *options)
-    return Path("runs/resnet18")
+    call(train, "--dataset", dataset, *SMALL, "--total_epoch", 1, "--save_dir", f"runs/{dataset}", *options)
+    return Path(f"runs/{dataset}/resnet18").resolve()
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,7 @@ def runs(prepared):
             call(val, *given, "--out", f"results/{dataset}")
             results = json.loads(Path(f"results/{dataset}/metrics.json").read_text())
             scores = dict(np.load(f"results/{dataset}/scores.npz"))
-            home = Path(shutil.move(run, f"runs/{dataset}")).resolve()
-            made[dataset] = read_checkpoint(home / "last.pdparams")[1], results, scores, home
+            made[dataset] = read_checkpoint(run / "last.pdparams")[1], results, scores, run
     yield made
     shutil.rmtree(prepared / "runs")
 
