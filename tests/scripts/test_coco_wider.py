@@ -18,7 +18,7 @@ from utils.training_data import training_augmentations
 
 SMALL = ["--model", "resnet18", "--pretrained", "none", "--img_size", "64", "--batch_size", "8"]
 ORIGINAL = ["--num_heads", "6", "--lam", "0.5"]  # of the original's commands for COCO
-THRESHOLD = {"coco": 0.01, "wider": 0.5}  # at 0.01 more than three labels are predicted after one epoch
+THRESHOLD = {"coco": 0.01, "wider": 0.1}  # after one epoch few scores reach 0.5
 FOUR = ("CP", "CR", "OP", "OR")
 
 
@@ -137,6 +137,7 @@ def test_wider_leaves_out_what_is_not_specified(runs, prepared):
     assert np.array_equal(targets == 1, said == 1)
     known = [average_precision(scores[said[:, c] != 0, c], said[said[:, c] != 0, c] == 1) for c in range(14)]
     assert results["mAP"] == pytest.approx(np.nanmean(known))
+    assert (scores[said == 0] >= THRESHOLD["wider"]).any()
     figures = counted(scores >= THRESHOLD["wider"], said == 1)  # what is not specified counts as absent here
     assert [results[name] for name in FOUR] == pytest.approx(figures)
 
