@@ -14,7 +14,7 @@ from utils.evaluation.metrics import average_precision, evaluate
 from utils.evaluation.page import Evaluation, check_report, write_report
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\"';--", "</script><script>alert(1)</script>", "a$\\frac{$ &amp;"]
-CLASSES = [*HOSTILE, "Ape", "class 10", "class 9", "empty", "rück\x1b[31m" + "x" * 60]
+CLASSES = [*HOSTILE, "empty", "Ape", "class 10", "class 9", "rück\x1b[31m" + "x" * 60]
 PHOTOS = 60
 
 

@@ -37,6 +37,12 @@ class Difference:
     class_interval: tuple  # two arrays (C,)
     mean: float
     mean_interval: tuple
+    gaps: np.ndarray  # (n, C) by_class on each draw
+
+    def of(self, classes):
+        """(the other's mAP, difference, its interval) over some classes alone, which have an AP."""
+        there, gap = self.ap[classes].mean(), self.by_class[classes].mean()
+        return float(there), float(gap), interval(mean_of_classes(self.gaps[:, classes]))
 
 
 def read_other(path, paths, labels, classes):
@@ -105,6 +111,7 @@ def difference(scores, other, labels, times, kind=AP_KINDS[0]):
         class_interval=interval(gaps),
         mean=float(mean),
         mean_interval=interval(mean_of_classes(gaps)),
+        gaps=gaps,
     )
 
 

@@ -198,6 +198,23 @@ def _size_rows(by_size):
     return rows
 
 
+def _many(numbers):
+    """The comparison over the classes with enough positives; None where these are all or none."""
+    many = numbers.many
+    if many.all() or not many.any():
+        return None
+    there, gap, (low, high) = numbers.difference.of(many)
+    return {
+        "count": many.sum(),
+        "here": numbers.ap[many].mean(),
+        "there": there,
+        "gap": gap,
+        "low": low,
+        "high": high,
+        "verdict": verdict(low, high),
+    }
+
+
 def _comparison(numbers, other, names, run):
     """The other run, and a row a class that has an AP."""
     gaps = numbers.difference
@@ -210,6 +227,7 @@ def _comparison(numbers, other, names, run):
         for c in known
     ]  # fmt: skip
     return {
+        "many": _many(numbers),
         "path": printable(other.path),
         "about": _said(about_run(other.metrics)),
         "mAP": gaps.mAP,

@@ -97,4 +97,7 @@ def test_difference_has_the_sign_of_the_gain():
     assert 0 < found.mean_interval[0] < found.mean < found.mean_interval[1]
     assert verdict(*found.mean_interval) == "the interval does not include 0"
     assert np.isnan(found.class_interval[0][2])
+    there, gap, (low, high) = found.of([True, False, False])
+    assert (there, gap) == (found.ap[0], found.by_class[0])
+    assert (low, high) == (found.class_interval[0][0], found.class_interval[1][0])
     assert difference(bad, good, labels, draws(300, 50)).mean == pytest.approx(-found.mean)
