@@ -2,7 +2,7 @@
 # COCO 2014, ResNet-101, H = 4, lambda 0.5: 83.3 mAP in the original.
 # Not measured here: there was no GPU.
 # The original's README has 4 heads in text, table and validation command, and 6 in the training command.
-# Needs data/coco/train_coco2014.json and val_coco2014.json.
+# Needs data/coco (utils/prepare/prepare_coco.py).
 # What the command does not say is the default, which is the original's recipe.
 # Usage: recipes/coco_resnet101.sh [FURTHER OPTIONS OF train.py]
 set -euo pipefail

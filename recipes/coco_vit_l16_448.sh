@@ -3,7 +3,7 @@
 # Not measured here: there was no GPU.
 # The original publishes neither command nor lambda for it, and its code makes ViTs for 224 px alone. Lambda 1
 # is that of the commands of a later work on its code (Zunair & Ben Hamza, WACV 2024; 224 px).
-# Needs data/coco/train_coco2014.json and val_coco2014.json.
+# Needs data/coco (utils/prepare/prepare_coco.py).
 # What the command does not say is the default, which is the original's recipe.
 # Usage: recipes/coco_vit_l16_448.sh [FURTHER OPTIONS OF train.py]
 set -euo pipefail

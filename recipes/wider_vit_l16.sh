@@ -2,7 +2,7 @@
 # WIDER Attribute, ViT-L/16 at 224 px, H = 1, lambda 0.3: 90.2 mAP in the original.
 # Not measured here: there was no GPU.
 # The original shared its batch of 16 between two GPUs.
-# Needs data/wider/trainval_wider.json and test_wider.json.
+# Needs data/wider (utils/prepare/prepare_wider.py).
 # What the command does not say is the default, which is the original's recipe.
 # Usage: recipes/wider_vit_l16.sh [FURTHER OPTIONS OF train.py]
 set -euo pipefail
