@@ -118,7 +118,8 @@ def test_size_has_one_home():
 def test_labels_and_figures_need_no_paddle():
     """utils/prepare and utils/evaluation work on files and arrays alone."""
     modules = (
-        "utils.prepare.prepare_voc, utils.prepare.make_shapes, utils.evaluation.report, utils.safe_pickle"
+        "utils.prepare.prepare_voc, utils.prepare.prepare_coco, utils.prepare.prepare_wider, "
+        "utils.prepare.make_shapes, utils.evaluation.report, utils.safe_pickle"
     )
     code = f"import sys, {modules}; sys.exit('paddle' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPO).returncode == 0
