@@ -41,7 +41,7 @@ def facts_of(path):
             file.seek(0)
             with Image.open(file, formats=FORMATS) as image:
                 mode, size = image.mode, image.size
-                image.draft("L" if mode == "RGB" else None, (SIDE, SIDE))
+                image.draft("L", (SIDE, SIDE))  # does nothing for other formats
                 return Facts(None, mode, size, digest.digest(), fingerprint(image))
     except UNREADABLE as error:
         return Facts(why_unreadable(error))

@@ -336,6 +336,17 @@ def test_examples_are_few(check, data):
     assert findings[0]["rows"] == list(range(8))
 
 
+def test_persons_of_one_photo(check, data):
+    """Records that crop one photo in several ways are no repetition; of a photo the first is named."""
+    data.train += [{**data.train[3], "bbox": [x, 0, 20, 20]} for x in (0, 10)]
+    assert check()[1] == []
+    Image.open("photos/3.jpg").save("photos/copy.png")
+    data.train += [
+        {"img_path": "photos/copy.png", "target": [1, 0, 0], "bbox": [x, 0, 9, 9]} for x in (0, 10)
+    ]
+    assert [(f["check"], f["rows"]) for f in check()[1]] == [("near", [3, 10])]
+
+
 # --- options
 
 
@@ -354,7 +365,9 @@ def test_names(check, data):
 
 def test_names_that_are_a_built_in_data_sets_own_are_not_doubted():
     assert check_names(VOC_CLASSES, dict.fromkeys(VOC_CLASSES, 100) | {"car": 1}) == []
-    assert check_names(["bird", "photo"], {"bird": 1, "photo": 1}) == []
+    assert check_names(["cat", "dogs", "trains"], {"cat": 9, "dogs": 9, "trains": 9}) == []  # mostly unknown
+    both = ["cat", "motorbike", "motorbikes"]
+    assert check_names(both, dict.fromkeys(both, 9)) == []
 
 
 def test_one_split_alone(check, data):
@@ -365,6 +378,19 @@ def test_one_split_alone(check, data):
     assert sorted(os.listdir("fixed")) == ["classes.json", "train.json"]
     with open("fixed/classes.json", encoding="utf-8") as file:
         assert json.load(file)["test"] is None
+
+
+def test_fix_keeps_label_files_of_one_name_apart(check, data):
+    data.write()
+    for split in ("train", "test"):
+        os.makedirs(f"labels/{split}")
+        shutil.copy(f"labels/{split}.json", f"labels/{split}/all.json")
+        data.about[split] = f"{split}/all.json"
+    assert check("--fix", "fixed")[0] == 0
+    assert sorted(os.listdir("fixed")) == ["classes.json", "test.json", "train.json"]
+    assert json.loads(Path("fixed/train.json").read_text()) == data.train
+    spec, folder = load_spec("fixed")
+    assert len(read_for_training(spec, folder, "test")) == 4
 
 
 def test_built_in_data_set_and_another_folder(data, capsys):
