@@ -107,6 +107,8 @@ def get(archives, out_dir, folder):
         needed = sum(rest + archive.size for archive, rest in missing)  # photos unpack to the size they had
         check_room(out_dir, needed, "download and unpack")
         for archive in archives:
+            if rest := remaining(archive, out_dir):
+                print(f"{archive.name}: {rest / 1e9:.2f} GB to come", flush=True)
             path = fetch(archive, out_dir)
             kind = archive.checksum.split(":")[0]
             print(f"{path}: {archive.size} bytes, {kind} as published", flush=True)

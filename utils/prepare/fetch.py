@@ -101,10 +101,10 @@ def _bring(url, part, size, timeout, pause):
 
 def _receive(url, part, size, timeout):
     """One connection: what it gives goes to `part`, after what is there if the server can do that."""
-    with open(part, "ab") as file:
-        _lock(file)
-        with _open(url, part, timeout) as response:
-            start = _start(response, _size(part), size)
+    with _open(url, part, timeout) as response:
+        start = _start(response, _size(part), size)
+        with open(part, "ab") as file:
+            _lock(file)
             if start == 0:
                 file.truncate(0)
                 _note(part).write_text(f"{url}\n{_version(response)}\n", encoding="utf-8")

@@ -99,17 +99,22 @@ def test_voc_from_the_first_byte_to_the_labels(voc, run, tmp_path, capsys):
         "trainval.tar",
     ]
     said = capsys.readouterr()
-    assert re.search(r"trainval.tar: \d+ bytes, md5 as published\n5 files of trainval.tar lie in ", said.out)
+    assert re.search(
+        r"^trainval.tar: 0.00 GB to come\n.*trainval.tar: \d+ bytes, md5 as published\n", said.out
+    )
+    assert "5 files of trainval.tar lie in " in said.out
     assert "wrote " in said.out
     assert said.err == ""
 
 
-def test_a_second_run_asks_nobody(voc, run, served, tmp_path):
+def test_a_second_run_asks_nobody(voc, run, served, tmp_path, capsys):
     run(voc)
     for path in served[0].iterdir():
         path.unlink()
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "Dataset").rglob("*")}
+    capsys.readouterr()
     run(voc)
+    assert "to come" not in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "Dataset").rglob("*")} == before
 
 

@@ -284,6 +284,12 @@ def test_the_next_address_is_tried(get, tmp_path, name):
     assert left(tmp_path) == [NAME]
 
 
+def test_who_gives_nothing_leaves_nothing(get, tmp_path):
+    with pytest.raises(UserError):
+        get("missing", "to_ftp", "no_http", "html")
+    assert left(tmp_path) == []
+
+
 def test_every_address_and_its_fault_is_named(get):
     with pytest.raises(UserError, match="HTTP 404.*another size.*wrong checksum"):
         get("missing", "html", "wrong")
