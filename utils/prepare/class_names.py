@@ -37,7 +37,7 @@ def odd_names(photos, classes):
     """Lines on names that look like slips: two spellings of one class, several classes in one name."""
     counts = {name: sum(photo.labels.get(name) == PRESENT for photo in photos) for name in classes}
     lines = [
-        f"'{rare}' ({counts[rare]} photos) looks like '{frequent}' ({counts[frequent]}), but is a class of its own"
+        f"'{rare}' ({counts[rare]} photos) looks like '{frequent}' ({counts[frequent]}); each is a class"
         for rare, frequent in lookalikes(counts)
     ]
     lines += [f"class '{name}' holds a comma; labels are separated by ;" for name in classes if "," in name]
