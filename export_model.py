@@ -35,12 +35,7 @@ def parse_args(argv=None):
     parser = make_parser(
         __doc__,
         from_checkpoint=True,
-        changes={
-            "save_dir": dict(default="output", help="folder of the exported model"),
-            "format": dict(
-                default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"
-            ),
-        },
+        changes={"save_dir": dict(default="output", help="folder of the exported model")},
         model="model_path model num_heads lam num_cls img_size dataset",
         export="save_dir format int8 calib",
     )

@@ -52,7 +52,7 @@ def main(args):
     classes = description["classes"]
     threshold, temperature = choose_thresholds(args.threshold, args.thresholds, description, classes)
     heatmaps = HeatmapFolder(args.heatmap, classes, args.heatmap_classes) if args.heatmap else None
-    names = output_names(photos)
+    names = output_names(photos) if heatmaps else {}
     print(f"Loading weights from {load_from}")
     if not args.load_from:
         print(

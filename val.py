@@ -24,7 +24,7 @@ from utils.evaluation.metrics import precision_recall, resolve_ignored
 from utils.evaluation.page import check_report
 from utils.evaluation.pointing import pointing_lines
 from utils.evaluation.report import figure_lines, named_figures, precision_lines
-from utils.evaluation.thresholds import best_thresholds, threshold_lines
+from utils.evaluation.thresholds import best_thresholds, goal_name, threshold_lines
 from utils.files import atomic_path, write_json
 from utils.options import make_parser
 from utils.pointing_game import play_pointing_game
@@ -122,8 +122,7 @@ def tune(args, path, description, raw, labels, threshold, temperature):
         print(f"temperature: {temperature:.4f}")
     goal = None
     if args.tune_thresholds:
-        name, least = args.tune_thresholds
-        goal = name if least is None else f"{name}={least:g}"
+        goal = goal_name(args.tune_thresholds)
         scores = calibrate(raw, temperature)
         found = best_thresholds(scores, labels, args.tune_thresholds)
         print("\n".join(threshold_lines(found, classes, args.tune_thresholds, threshold)))

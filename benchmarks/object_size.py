@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from datasets.transforms import photo_size
 from utils.evaluation.object_size import largest_shares
-from utils.pointing_game import photo_size
 from utils.prepare.voc_xml import read_objects
 
 

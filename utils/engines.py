@@ -88,6 +88,7 @@ def open_paddle(
     precision, more = _paddle_precision(precision, gpu, enable_mkldnn)
 
     def configure(reuse_memory):
+        """An inference.Config of these settings; reuse_memory: let tensors that are done with share it."""
         config = inference.Config(str(model_file), str(params_file))
         config.disable_glog_info()
         config.switch_ir_optim(ir_optim)

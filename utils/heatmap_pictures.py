@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from models.csra import MAX
+from utils.heatmaps import temperature_name
 from utils.optional import optional
 
 SCORE, ATTENTION = "bwr", "plasma"  # colormaps of matplotlib
@@ -76,11 +76,13 @@ def panel(image, maps, column, name, score=None):
         tiles += [None] * (columns - 3)
         for h, T in enumerate(maps.temperatures):
             base, att = maps.base[h, column], maps.att[h, column]
-            said = [f"{_named(T)}: base {base:.2f}, att. {att:.2f}"]
+            said = [f"{temperature_name(T)}: base {base:.2f}, att. {att:.2f}"]
             tiles.append(_score_tile(image, maps.score[h, column], said, limit))
         tiles += [None] * (columns - heads)
         for h, T in enumerate(maps.temperatures):
-            tiles.append(_attention_tile(image, maps.attention[h, column], [f"{_named(T)}: attention"]))
+            tiles.append(
+                _attention_tile(image, maps.attention[h, column], [f"{temperature_name(T)}: attention"])
+            )
     return _titled(grid(tiles, columns), [name, *_equation(maps, column, score)])
 
 
@@ -91,16 +93,12 @@ def _equation(maps, column, score):
     said = f"score {plain if score is None else score:.3f}"
     if score is not None and abs(score - plain) > 0.0005:  # a temperature was tuned
         said += f" (sigmoid of the logit: {plain:.3f})"
-    heads = ", ".join(map(_named, maps.temperatures))
+    heads = ", ".join(map(temperature_name, maps.temperatures))
     averaged = ", averaged" if maps.factor != 1 else ""
     return [
         f"{said}, lambda {maps.lam:g}, heads {heads}{averaged}",
         f"logit {maps.logits[column]:.2f} = base {base:.2f} + lambda * attention {att:.2f}",
     ]
-
-
-def _named(T):
-    return f"T {'max' if T == MAX else format(T, 'g')}"
 
 
 def photo_tiles(image, maps, columns, classes, scores, name):

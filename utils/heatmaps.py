@@ -7,7 +7,7 @@ import paddle
 import paddle.nn.functional as F
 
 from models import model_input
-from models.csra import SharedMHA
+from models.csra import MAX, SharedMHA
 
 
 @dataclass
@@ -56,3 +56,8 @@ def score_maps(model, photos, normalization):
     factor = 1 / len(heads) if isinstance(classifier, SharedMHA) else 1
     about = heads[0].lam, tuple(head.T for head in heads), factor
     return [Maps(*(each[row] for each in arrays), *about) for row in range(len(photos))]
+
+
+def temperature_name(T):
+    """A head's temperature in words: T 1, or T max."""
+    return "T max" if T == MAX else f"T {T:g}"

@@ -21,6 +21,7 @@ def picture_source(model, description, records):
     """
 
     def pictures(wanted):
+        """[(row, column), ...] -> {(row, column): (photo, heat map)}: Pillow images, SIDE pixels at most."""
         columns = {}
         for row, c in wanted:
             columns.setdefault(row, []).append(c)

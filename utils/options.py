@@ -42,6 +42,7 @@ def whole(least, most=math.inf):
     """A check for whole numbers in least..most."""
 
     def check(text):
+        """The whole number that `text` says; argparse's error for anything else."""
         if not text.lstrip("+-").isdigit() or not least <= int(text) <= most:
             limits = f"at least {least}" if most == math.inf else f"{least} to {most}"
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of {limits}")
@@ -54,6 +55,7 @@ def number(least, most=math.inf):
     """A check for finite numbers in least..most."""
 
     def check(text):
+        """The number that `text` says, a float; argparse's error for anything else."""
         try:
             value = float(text)
         except ValueError:
@@ -189,15 +191,13 @@ OPTIONS = {
     "pointing_game": dict(default=False, type=boolean, nargs="?", const=True,
                           help="how often a class's score map peaks in a box of that class"),
     # predictions
-    "format": dict(default="text", choices=("text", "json", "jsonl", "csv"), help="of what is printed"),
-    "topk": dict(default=None, type=whole(1), metavar="K", help="name the K best classes of each photo"),
-    "annotated": dict(default=None, metavar="DIR", help="write each photo with its labels to this folder"),
     "heatmap": dict(default=None, metavar="DIR", help="write where each class is seen in each photo to this "
                     "folder"),
     "heatmap_classes": dict(default=["predicted"], nargs="+", metavar="CLASS", help="names of classes, or "
                             "predicted, or all"),
     # export
     "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
+    "format": dict(default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,
                  help="8-bit integers, calibrated on --calib; needs --format openvino"),
     "calib": dict(default=None, nargs="+", help="photos and folders of photos to calibrate int8 on"),

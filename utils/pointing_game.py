@@ -1,13 +1,12 @@
 """The pointing game over a split: each class that is in a photo, its score map, its boxes."""
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from models.csra import MAX
+from datasets.transforms import photo_size
 from utils.errors import UserError
 from utils.evaluation.pointing import play, pointing_figures
-from utils.heatmaps import score_maps
+from utils.heatmaps import score_maps, temperature_name
 
 
 def play_pointing_game(model, loader, normalization, classes):
@@ -50,13 +49,3 @@ def boxes_by_class(objects, labels):
         if labels[column] == 1:
             found.setdefault(column, []).append(box)
     return found
-
-
-def photo_size(path):
-    """(width, height) in pixels, from the file's header."""
-    with Image.open(path) as image:
-        return image.size
-
-
-def temperature_name(T):
-    return "T max" if T == MAX else f"T {T:g}"

@@ -2,12 +2,12 @@
 
 from datetime import date
 
+from datasets.transforms import photo_size
 from utils.evaluation.about import about_run
 from utils.evaluation.bootstrap import DRAWS, draws
 from utils.evaluation.compare import difference, verdict
 from utils.evaluation.page import Evaluation, write_report
 from utils.mistakes import picture_source
-from utils.pointing_game import photo_size
 
 
 def compare_lines(scores, labels, other, kind):

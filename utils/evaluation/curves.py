@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.evaluation.metrics import IGNORED
-from utils.evaluation.thresholds import best_thresholds
+from utils.evaluation.thresholds import at_each_score, best_thresholds
 
 BINS = 20  # of a histogram of scores
 POINTS = 200  # of a drawn curve, at most
@@ -40,10 +40,8 @@ def precision_recall_curve(scores, labels):
     score, positive = scores[counted], labels[counted] == 1
     if not positive.any():
         return Curve(*np.zeros((3, 0)))
-    order = np.argsort(-score, kind="stable")
-    score, hits = score[order], np.cumsum(positive[order])
-    ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # equal scores are predicted together
-    return Curve(score[ends], hits[ends] / (ends + 1), hits[ends] / hits[-1])
+    values, hits, predicted = at_each_score(score, positive)
+    return Curve(values, hits / predicted, hits / hits[-1])
 
 
 def thinned(curve, most=POINTS):

@@ -33,10 +33,7 @@ def _best_threshold(score, positive, name, least):
     """The threshold of one class: score (n,), positive (n,) bool; NaN where there is none."""
     if not positive.any():
         return np.nan
-    order = np.argsort(-score, kind="stable")
-    score, hits = score[order], np.cumsum(positive[order])  # hits among the 1, 2 ... n best
-    ends = np.flatnonzero(np.append(score[1:] < score[:-1], True))  # equal scores are predicted together
-    hits, predicted = hits[ends], ends + 1
+    values, hits, predicted = at_each_score(score, positive)
     if name == "f1":
         chosen = np.argmax(2 * hits / (predicted + hits[-1]))
     elif name == "recall":
@@ -46,7 +43,18 @@ def _best_threshold(score, positive, name, least):
         if not len(enough):
             return np.nan
         chosen = enough[-1]
-    return _between(score[ends], chosen)
+    return _between(values, chosen)
+
+
+def at_each_score(score, positive):
+    """What each distinct score gives as the threshold, highest first: (scores, hits, predicted), (K,) each.
+
+    score (n,), positive (n,) bool of one class; hits: positives among the predicted photos.
+    """
+    order = np.argsort(-score, kind="stable")
+    score, hits = score[order], np.cumsum(positive[order])  # hits among the 1, 2 ... n best
+    ends = np.flatnonzero(np.append(score[1:] < score[:-1], True))  # equal scores are predicted together
+    return score[ends], hits[ends], ends + 1
 
 
 def _between(values, chosen):
@@ -74,10 +82,15 @@ def held_out(scores, labels, goal=None, temperature=False, fallback=THRESHOLD, s
     return calibrated, thresholds
 
 
+def goal_name(goal):
+    """A goal as --tune_thresholds takes it: f1, precision=0.9."""
+    name, least = goal
+    return name if least is None else f"{name}={least:g}"
+
+
 def threshold_lines(found, classes, goal, fallback=THRESHOLD):
     """What was found (best_thresholds), in words: lines to print."""
-    name, least = goal
-    asked = name if least is None else f"{name}={least:g}"
+    asked = goal_name(goal)
     shown = np.where(np.isnan(found), fallback, found)  # (C,)
     each = ", ".join(f"{label} {value:.3f}" for label, value in zip(classes, shown, strict=True))
     lines = [f"thresholds for {asked}: {each}"]

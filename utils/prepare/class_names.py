@@ -1,49 +1,9 @@
-"""Class names: which there are, and that people spell one in two ways."""
+"""Class names that people spell in two ways."""
 
 import difflib
 from itertools import combinations
 
-from utils.errors import UserError
-from utils.prepare.listed import PRESENT, class_name, read_text
-
 RARE = 0.1  # a name one letter off another is a slip of the pen if it is so much rarer; cat and car are not
-
-
-def choose_classes(photos, known=None, path=None):
-    """Class names in order: of the file `path`, one a line, or else `known`, or else all, sorted.
-
-    Raises UserError for a file that does not fit, and for a label that is not among its names.
-    """
-    if path is None:
-        classes = known or sorted({name for photo in photos for name in photo.labels})
-        if not classes:
-            raise UserError("no photo has a label; without labels there is nothing to learn")
-        return classes
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
-    classes = [class_name(line, path) for line in lines]
-    if not classes or len(set(classes)) < len(classes):
-        raise UserError(f"--classes {path} gives no class or one twice; want different names, one a line")
-    for photo in photos:
-        for name in photo.labels:
-            if name not in classes:
-                near = nearest(name, classes) or "none"
-                raise UserError(
-                    f"{photo.where}: unknown class '{name}' (near it: {near}); correct it, or {path}"
-                )
-    return classes
-
-
-def odd_names(photos, classes):
-    """Lines on names that look like slips: two spellings of one class, several classes in one name."""
-    counts = {name: sum(photo.labels.get(name) == PRESENT for photo in photos) for name in classes}
-    lines = [
-        f"'{rare}' ({counts[rare]} photos) looks like '{frequent}' ({counts[frequent]}); each is a class"
-        for rare, frequent in lookalikes(counts)
-    ]
-    lines += [f"class '{name}' holds a comma; labels are separated by ;" for name in classes if "," in name]
-    if set(classes) <= {"0", "1"}:
-        lines.append("the classes are 0 and 1: if they mean no and yes, call the column what they are about")
-    return lines
 
 
 def folded(name):

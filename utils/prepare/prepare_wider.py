@@ -14,11 +14,10 @@ from pathlib import Path
 # `python utils/prepare/prepare_wider.py` puts only this folder on the path, not the repository
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from PIL import Image
 from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, SPECS, WIDER_CLASSES
-from datasets.transforms import BOMBS, FORMATS, clipped
+from datasets.transforms import clipped, photo_size
 from utils.errors import UserError, run_script
 from utils.files import write_all
 from utils.options import Parser
@@ -105,23 +104,13 @@ def target_of(attribute, unspecified):
     return [{1: 1, 0: unspecified, -1: 0}[value] for value in attribute]
 
 
-def size_of(path):
-    """Return (width, height) of a photo, which is not decoded; UserError where it is none."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, *BOMBS) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read photo {path}: {reason}; unpack the photos again") from None
-
-
 def records_of(images, folder, split):
     """Return (records, paths of photos with a person left out), in the order of the annotations."""
     records, left_out = [], []
     with tqdm(images, desc=split, unit="photo", disable=None) as progress:  # None: silent outside a terminal
         for image in progress:
             path = folder / image["file_name"]
-            size = size_of(path)
+            size = photo_size(path)
             for person in image["targets"]:
                 target = target_of(person["attribute"], UNSPECIFIED[split])
                 if clipped(person["bbox"], size):

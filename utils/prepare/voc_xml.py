@@ -6,10 +6,10 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, parse
 
 from utils.errors import UserError
+from utils.prepare.label_files import LARGEST
 
 DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
 
 
 class Object(NamedTuple):
