@@ -37,13 +37,13 @@ def read_photo(path, box=None, enough=None):
     return image if box is None else _crop(image, box, path)
 
 
-def photo_size(path):
-    """(width, height) of a photo in pixels, from its header; UserError naming the path when it has none."""
+def photo_size(path, remedy=""):
+    """(width, height) of a photo in pixels, from its header; UserError naming path and remedy without one."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.size
     except UNREADABLE as error:
-        raise UserError(f"cannot read photo {path}: {why_unreadable(error)}") from None
+        raise UserError(f"cannot read photo {path}: {why_unreadable(error)}{remedy}") from None
 
 
 def why_unreadable(error):

@@ -110,7 +110,7 @@ def records_of(images, folder, split):
     with tqdm(images, desc=split, unit="photo", disable=None) as progress:  # None: silent outside a terminal
         for image in progress:
             path = folder / image["file_name"]
-            size = photo_size(path)
+            size = photo_size(path, "; unpack the photos again")
             for person in image["targets"]:
                 target = target_of(person["attribute"], UNSPECIFIED[split])
                 if clipped(person["bbox"], size):
