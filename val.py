@@ -24,7 +24,7 @@ from utils.evaluation.metrics import precision_recall, resolve_ignored
 from utils.evaluation.page import check_report
 from utils.evaluation.pointing import pointing_lines
 from utils.evaluation.report import figure_lines, named_figures, precision_lines
-from utils.evaluation.thresholds import best_thresholds, goal_name, threshold_lines
+from utils.evaluation.thresholds import best_thresholds, goal_name, held_out, threshold_lines
 from utils.files import atomic_path, write_json
 from utils.options import make_parser
 from utils.pointing_game import play_pointing_game
@@ -126,9 +126,13 @@ def tune(args, path, description, raw, labels, threshold, temperature):
         scores = calibrate(raw, temperature)
         found = best_thresholds(scores, labels, args.tune_thresholds)
         print("\n".join(threshold_lines(found, classes, args.tune_thresholds, threshold)))
-        threshold = np.where(np.isnan(found), threshold, found)
+        fallback, threshold = threshold, np.where(np.isnan(found), threshold, found)
         print("with them, on the photos that they were tuned on (other photos give less):")
         print("\n".join(precision_lines(precision_recall(scores, labels, threshold))))
+        given = raw if args.tune_temperature else scores
+        halves = held_out(given, labels, args.tune_thresholds, args.tune_temperature, fallback)
+        print("tuned on one half of the photos, on the other half, both ways (what other photos give):")
+        print("\n".join(precision_lines(precision_recall(halves[0], labels, halves[1]))))
     about = {"checkpoint": args.load_from, "split": args.split, "photos": len(labels)}
     if path.suffix == ".json":
         write_thresholds(path, classes, threshold, temperature, goal, about)

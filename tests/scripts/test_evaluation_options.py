@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -30,6 +31,11 @@ def weights(shapes, tmp_path_factory):
     return path
 
 
+def _recall(said, heading):
+    """CR of the figures that stand below a heading that val.py prints."""
+    return float(re.search(r"CR: ([\d.]+)", said[said.index(heading) :])[1])
+
+
 def metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
 
@@ -46,7 +52,10 @@ def test_what_was_tuned_is_used(shapes, weights, tmp_path, capsys, suffix):
     tuned = tmp_path / f"tuned.{suffix}"
     options = ["--tune_thresholds", "recall=1", "--tune_temperature", "--tuned", tuned]
     call(val, "--load_from", weights, *options)
-    assert "thresholds for recall=1: red" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "thresholds for recall=1: red" in said
+    cut = {name: _recall(said, name) for name in ("tuned on (other photos", "on the other half")}
+    assert cut["tuned on (other photos"] == 1 > cut["on the other half"]
     use = ["--load_from", weights, "--thresholds", tuned] if suffix == "json" else ["--load_from", tuned]
     call(val, *use, "--out", tmp_path / "out")
     found = metrics(tmp_path / "out")
