@@ -105,7 +105,7 @@ def make_page(gradio, model, description, limit, temperature):
             with gradio.Column():
                 own = gradio.Checkbox(by_class, label="Each class's own threshold", visible=by_class)
                 slider = gradio.Slider(0, 1, THRESHOLD if by_class else limit, step=0.01, label=name)
-                labels = gradio.Textbox(label="Labels", interactive=False)
+                labels = gradio.Textbox(label="Labels", interactive=False, elem_id="labels")
                 pick = gradio.Radio([], label="Choose a class to see its heat map")
         quick = dict(api_visibility="private", show_progress="hidden", trigger_mode="always_last")
         everything = [upload, seen, labels, pick, shown]

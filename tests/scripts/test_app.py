@@ -59,6 +59,44 @@ def test_a_photo_s_labels_and_heat_maps(server, web_page):
     assert not [path for path in folder.rglob("*") if path.suffix in (".jpg", ".webp", ".png")]  # not stored
 
 
+def test_the_threshold_moves_by_hand(server, web_page):
+    address, _ = server
+    upload(web_page, address, PHOTO)
+    web_page.locator("#picture img").wait_for()
+    slider = web_page.locator("input[type=range]")
+    choices = web_page.locator("label", has=web_page.locator("input[type=radio]"))
+    scores = dict(text.removeprefix("✓ ").rsplit(" ", 1) for text in choices.all_inner_texts()[1:])
+    first = float(slider.input_value())
+    for key, threshold in (("Home", 0), ("End", 1)):
+        slider.focus()
+        web_page.keyboard.press(key)
+        reached = [name for name, score in scores.items() if float(score) >= threshold]
+        wait_for_labels(web_page, reached)
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    web_page.mouse.move(box["x"] + box["width"] - 2, y)
+    web_page.mouse.down()
+    web_page.mouse.move(box["x"] + box["width"] * 0.3, y, steps=5)  # dragged
+    web_page.mouse.up()
+    now = float(slider.input_value())
+    assert 0.2 < now < 0.4 and now != first  # noqa: PT018
+    wait_for_labels(web_page, [name for name, score in scores.items() if float(score) >= now])
+
+
+def wait_for_labels(web_page, names):
+    """Until the page names these as the labels, in any order, and marks them among the classes."""
+    web_page.wait_for_function(
+        """wanted => {
+            const said = document.querySelector("#labels textarea, #labels input").value
+            const texts = [...document.querySelectorAll("label")].map(label => label.innerText)
+            const marked = texts.filter(text => text.startsWith("✓")).length
+            const count = wanted === "none" ? 0 : wanted.split(",").length
+            return said.split(", ").sort().join() === wanted && marked === count
+        }""",
+        arg=",".join(sorted(names)) or "none",
+    )
+
+
 def test_what_is_no_photo_is_told_and_the_server_goes_on(server, web_page, tmp_path):
     address, _ = server
     (tmp_path / "text.jpg").write_text("no photo")
