@@ -1,6 +1,8 @@
 """How a photo becomes an array: the one place for training, evaluation and deployment."""
 
 import math
+import os
+import stat
 import warnings
 
 import numpy as np
@@ -8,15 +10,32 @@ from PIL import Image, ImageEnhance
 
 from utils.errors import UserError
 
-warnings.simplefilter("error", Image.DecompressionBombWarning)  # some 89 million pixels are the limit
-
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-UNREADABLE = (OSError, ValueError, SyntaxError, AssertionError, *BOMBS)  # what Pillow raises for broken files
+UNREADABLE = (OSError, ValueError, SyntaxError, AssertionError)  # what Pillow raises for broken files
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+MOST_PIXELS = 89_478_485  # 256 MB in RGB; a file of some KB can say that it holds more
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # open_photo refuses, in one line
+TOO_MANY = f"it has more than {MOST_PIXELS} pixels; make it smaller"
 AUGMENTATIONS = ("randomflip", "resizedcrop", "colorjitter")
 SCALE = (0.7, 1.0)  # share of the photo's area that resizedcrop keeps
 RATIO = (3 / 4, 4 / 3)  # its width : height
 JITTER = 0.5  # brightness, contrast and colour vary by this much
+
+
+def open_photo(file):
+    """A Pillow image of one of FORMATS, a context manager; its pixels are not decoded yet.
+
+    file: a path, or a file that is open. Raises one of UNREADABLE, also for more than MOST_PIXELS.
+    """
+    if isinstance(file, (str, os.PathLike)) and stat.S_ISFIFO(os.stat(file).st_mode):
+        raise ValueError("it is a pipe")  # opening it would wait for ever
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError:  # Pillow's own limit is twice ours
+        raise ValueError(TOO_MANY) from None
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise ValueError(TOO_MANY)
+    return image
 
 
 def read_photo(path, box=None, enough=None):
@@ -28,7 +47,7 @@ def read_photo(path, box=None, enough=None):
     Raises UserError naming the path when it cannot be read.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_photo(path) as image:
             if enough and box is None:
                 image.draft(None, (enough, enough))  # of other formats: does nothing
             image = _to_rgb(image)
@@ -40,7 +59,7 @@ def read_photo(path, box=None, enough=None):
 def photo_size(path, remedy=""):
     """(width, height) of a photo in pixels, from its header; UserError naming path and remedy without one."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_photo(path) as image:
             return image.size
     except UNREADABLE as error:
         raise UserError(f"cannot read photo {path}: {why_unreadable(error)}{remedy}") from None

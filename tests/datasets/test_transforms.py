@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import os
 import re
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -17,7 +19,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import ks_2samp
 
-from datasets.transforms import AUGMENTATIONS, RATIO, SCALE, _random_box, read_photo, transform
+from datasets import transforms
+from datasets.transforms import (
+    AUGMENTATIONS,
+    MOST_PIXELS,
+    RATIO,
+    SCALE,
+    _random_box,
+    photo_size,
+    read_photo,
+    transform,
+)
 from utils.errors import UserError
 
 REPO = Path(__file__).resolve().parents[2]
@@ -237,22 +249,48 @@ def test_whatever_is_broken_in_a_file_is_the_users_error(tmp_path_factory, data,
     assert image.mode == "RGB" if image else str(path) in said
 
 
-def test_a_small_file_that_unpacks_to_a_giant_is_refused_before_it_is_unpacked(tmp_path):
+@pytest.mark.parametrize("side", [9_460, 60_000], ids=["over our limit", "over Pillow's"])
+@pytest.mark.parametrize("read", [read_photo, photo_size])
+def test_a_small_file_that_unpacks_to_a_giant_is_refused_before_it_is_unpacked(tmp_path, read, side):
     path = tmp_path / "bomb.png"
-    path.write_bytes(png(60_000, 60_000))
-    with pytest.raises(UserError, match="bomb.png.*decompression bomb"):
-        read_photo(path)
+    path.write_bytes(png(side, side))
+    with pytest.raises(UserError, match=f"bomb.png: it has more than {MOST_PIXELS} pixels"):
+        read(path)
 
 
-def test_the_limit_holds_in_a_process_of_its_own(tmp_path):
-    """100 million pixels: Pillow only warns of them, and pytest resets what a module does to warnings."""
+def test_a_photo_at_the_limit_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(transforms, "MOST_PIXELS", 12)
+    noise(4, 3).save(tmp_path / "at.png")
+    noise(13, 1).save(tmp_path / "over.png")
+    assert read_photo(tmp_path / "at.png").size == (4, 3)
+    with pytest.raises(UserError, match="over.png"):
+        read_photo(tmp_path / "over.png")
+
+
+def test_pillow_s_own_warning_is_no_second_line(tmp_path):
+    """In a process of its own: pytest resets what a module does to warnings."""
     (tmp_path / "bomb.png").write_bytes(png(10_000, 10_000))
     code = "import sys; from datasets.transforms import read_photo; read_photo(sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path / "bomb.png")]
     run = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
     assert run.returncode == 1
     assert "UserError: cannot read photo" in run.stderr
-    assert "exceeds limit" in run.stderr
+    assert "Warning" not in run.stderr
+
+
+def test_the_limit_of_pixels_is_no_matter_of_warnings(tmp_path):
+    """A user's own settings of warnings change nothing."""
+    (tmp_path / "bomb.png").write_bytes(png(10_000, 10_000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UserError, match="pixels"):
+            read_photo(tmp_path / "bomb.png")
+
+
+def test_a_pipe_in_place_of_a_photo_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(UserError, match="a.jpg: it is a pipe"):
+        read_photo(tmp_path / "a.jpg")
 
 
 # --- boxes

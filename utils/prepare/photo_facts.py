@@ -4,10 +4,9 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from PIL import Image
 from tqdm import tqdm
 
-from datasets.transforms import FORMATS, UNREADABLE, why_unreadable
+from datasets.transforms import UNREADABLE, open_photo, why_unreadable
 from utils.prepare.duplicates import SIDE, fingerprint
 
 CHUNK = 1 << 20  # bytes
@@ -39,7 +38,7 @@ def facts_of(path):
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
             file.seek(0)
-            with Image.open(file, formats=FORMATS) as image:
+            with open_photo(file) as image:
                 mode, size = image.mode, image.size
                 image.draft("L", (SIDE, SIDE))  # does nothing for other formats
                 return Facts(None, mode, size, digest.digest(), fingerprint(image))

@@ -115,7 +115,7 @@ def no_photo(data):
 
 def bomb(data):
     Image.new("1", (20_000, 10_000)).save("photos/3.jpg", format="PNG")
-    return "error", "photo", "train", [3], "photos/3.jpg (Image size (200000000 pixels) exceeds limit"
+    return "error", "photo", "train", [3], "photos/3.jpg (it has more than 89478485 pixels"
 
 
 def missing(data):
