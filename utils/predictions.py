@@ -9,6 +9,7 @@ from datasets.loader import ordered_map
 from datasets.transforms import read_photo, transform
 from utils.errors import UserError
 from utils.files import atomic_path
+from utils.rows import cell, path_cell
 
 
 class NoTimes:
@@ -77,16 +78,16 @@ def labels_of(scores, classes, threshold):
     return [name for name, hit in zip(classes, scores >= np.asarray(threshold), strict=True) if hit]
 
 
-def write_predictions(path, predictions, classes):
+def write_predictions(out, predictions, classes):
     """All scores as JSON (a list of path, labels, scores by name) or CSV (path, labels, a column a class).
 
     predictions: an iterable of (path, labels, scores as a list), of which one is held at a time.
     """
     with (
-        atomic_path(path) as temporary,
+        atomic_path(out) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        if path.suffix == ".json":
+        if out.suffix == ".json":
             file.write("[")
             for number, (name, labels, scores) in enumerate(predictions):
                 row = {"path": name, "labels": labels, "scores": dict(zip(classes, scores, strict=True))}
@@ -94,6 +95,9 @@ def write_predictions(path, predictions, classes):
             file.write("\n]\n")
         else:
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["path", "labels", *classes])
-            rows.writerows([name, ";".join(labels), *scores] for name, labels, scores in predictions)
-    print(f"wrote {path}")
+            rows.writerow(["path", "labels", *map(cell, classes)])
+            rows.writerows(
+                [path_cell(path), ";".join(map(cell, labels)), *scores]
+                for path, labels, scores in predictions
+            )
+    print(f"wrote {out}")
