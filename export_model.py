@@ -28,6 +28,7 @@ from utils.photos import find_photos
 from utils.predictions import read_pixels
 from utils.scoring import score_batch
 
+KINDS = ("paddle", "onnx", "openvino")
 TOLERANCE = 1e-4  # between the scores of the exported model and of the checkpoint
 
 
@@ -35,7 +36,10 @@ def parse_args(argv=None):
     parser = make_parser(
         __doc__,
         from_checkpoint=True,
-        changes={"save_dir": dict(default="output", help="folder of the exported model")},
+        changes={
+            "save_dir": dict(default="output", help="folder of the exported model"),
+            "format": dict(default="paddle", choices=KINDS, help="of the exported model"),
+        },
         model="model_path model num_heads lam num_cls img_size dataset",
         export="save_dir format int8 calib",
     )

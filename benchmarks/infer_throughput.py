@@ -49,7 +49,7 @@ import numpy as np
 sys.path.insert(0, {root!r})
 import infer
 args = infer.parse_args(sys.argv[1:])
-engine, deployed = infer.open_model(args)
+engine, deployed = infer.open_model(args, infer.find_model(args.model_file))
 size = deployed["img_size"]
 batch = np.random.default_rng(0).integers(0, 256, (args.batch_size, size, size, 3), dtype=np.uint8)
 times = []

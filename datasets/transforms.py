@@ -70,6 +70,14 @@ def why_unreadable(error):
     return getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
 
 
+def to_rgb(image):
+    """A Pillow image of any mode as read_photo gives photos; UserError when its file cannot be decoded."""
+    try:
+        return _to_rgb(image)
+    except UNREADABLE as error:
+        raise UserError(f"cannot read an image: {why_unreadable(error)}") from None
+
+
 def transform(image, size, augmentations=(), rng=None):
     """A Pillow image in RGB -> uint8 (size, size, 3).
 

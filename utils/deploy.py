@@ -111,7 +111,7 @@ def _is_complete(content):
     return (
         isinstance(content["model"], str)
         and isinstance(classes, list)
-        and content["num_cls"] == len(classes) > 0
+        and content["num_cls"] == len(set(classes)) == len(classes) > 0
         and all(isinstance(name, str) for name in classes)
         and is_threshold(content["threshold"], len(classes))
         and is_temperature(content.get("temperature", 1.0))  # files of old do not say it

@@ -33,6 +33,11 @@ def printable(text, most=LONGEST):
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+def print_error(error):
+    """Say one line `error: ...` on standard error."""
+    print(f"error: {error}", file=sys.stderr)
+
+
 def run_script(main, parse_args):
     """Run main(parse_args()) and end the process as every script here does.
 
@@ -46,7 +51,7 @@ def run_script(main, parse_args):
         code = main(parse_args())
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(error)
         code = 2
     except Interrupted as stop:
         print(stop, file=sys.stderr)

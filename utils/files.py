@@ -30,6 +30,8 @@ def atomic_path(path):
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600 files
         os.replace(temporary, path)
         _flush_to_disk(path.parent)
+    except BrokenPipeError:  # not of this file: who read standard output went away
+        raise
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"

@@ -2,7 +2,10 @@
 
 import difflib
 import re
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from datasets.transforms import read_photo
 from utils.errors import UserError
@@ -44,6 +47,24 @@ def file_names(classes):
         taken.add(name.casefold())
         names.append(name)
     return names
+
+
+@contextmanager
+def heatmap_writer(folder, names, classes, chosen):
+    """Yield a function that draws the heat maps of one utils.predictions.Prediction with maps.
+
+    names: {path: name of its files}, see utils.photos.output_names; the rest: see HeatmapFolder.
+    """
+    heatmaps = HeatmapFolder(folder, classes, chosen)
+
+    def write(photo):
+        scores = np.array([*photo.scores.values()])  # (C,)
+        predicted = [name in photo.labels for name in photo.scores]
+        heatmaps.add(photo.path, names[photo.path], photo.maps, scores, predicted)
+
+    yield write
+    heatmaps.close()
+    print(f"wrote heat maps to {folder}")
 
 
 class HeatmapFolder:

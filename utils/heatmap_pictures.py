@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from utils.fonts import fitted
 from utils.heatmaps import temperature_name
 from utils.optional import optional
 
@@ -127,7 +128,7 @@ def tile(image, lines, bar=None):
     made.paste(image, ((TILE - image.width) // 2, 0))
     write = ImageDraw.Draw(made)
     for number, line in enumerate(lines):
-        write.text((0, image.height + 2 + number * LINE), fitted(line, TILE), "black", _font())
+        write.text((0, image.height + 2 + number * LINE), fitted(line, TILE, _font()), "black", _font())
     if bar:
         made.paste(bar, (0, image.height + 2 + LINE))
     return made
@@ -179,16 +180,6 @@ def _titled(image, lines):
         top = GAP + number * LINE + (4 if number else 0)
         write.text((GAP, top), fitted(line, image.width - 2 * GAP, font), "black", font)
     return made
-
-
-def fitted(text, width, font=None):
-    """`text`, or as much of its beginning as `width` pixels hold."""
-    font = font or _font()
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
 
 
 def _font(size=13, bold=False):

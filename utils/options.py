@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datasets.transforms import AUGMENTATIONS
 from utils.evaluation.metrics import AP_KINDS, IGNORED_RULES, THRESHOLD
+from utils.rows import FORMATS
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,8 +100,8 @@ def trunk(text):
 
 def table(text):
     """The name of a table of scores."""
-    if Path(text).suffix not in (".json", ".csv"):
-        raise argparse.ArgumentTypeError(f"'{text}' must end in .json or .csv")
+    if Path(text).suffix[1:] not in FORMATS[1:]:
+        raise argparse.ArgumentTypeError(f"'{text}' must end in .json, .jsonl or .csv")
     return text
 
 
@@ -174,7 +175,8 @@ OPTIONS = {
                        "temperature, from val.py --tune_thresholds; without FILE: the model's own, required"),
     "seed": dict(default=0, type=whole(0, 2**32 - 1), help="of weights, order and augmentation"),
     "device": dict(default="auto", choices=("auto", "cpu", "gpu"), help="auto: the GPU where there is one"),
-    "out": dict(default=None, type=table, help="also write all scores to this file, .json or .csv"),
+    "out": dict(default=None, type=table, help="also write all scores to this file, .json, .jsonl or "
+                ".csv"),
     # evaluation
     "ap": dict(default=AP_KINDS[0], choices=AP_KINDS, help="how average precision is defined"),
     "difficult": dict(default=IGNORED_RULES[0], choices=IGNORED_RULES, help="what objects marked difficult "
@@ -191,13 +193,18 @@ OPTIONS = {
     "pointing_game": dict(default=False, type=boolean, nargs="?", const=True,
                           help="how often a class's score map peaks in a box of that class"),
     # predictions
+    "topk": dict(default=None, type=whole(1), metavar="K", help="labels are the K best, the best first (more "
+                 "than there are: all); with a threshold given too, those of them that reach it"),
+    "format": dict(default="text", choices=FORMATS, help="of standard output; other than text: all scores, "
+                   "a row a photo, and notes go to standard error"),
+    "annotated": dict(default=None, metavar="DIR", help="write the photos with their labels and scores drawn "
+                      "on them to this folder, .jpg"),
     "heatmap": dict(default=None, metavar="DIR", help="write where each class is seen in each photo to this "
                     "folder"),
     "heatmap_classes": dict(default=["predicted"], nargs="+", metavar="CLASS", help="names of classes, or "
                             "predicted, or all"),
     # export
     "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
-    "format": dict(default="paddle", choices=("paddle", "onnx", "openvino"), help="of the exported model"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,
                  help="8-bit integers, calibrated on --calib; needs --format openvino"),
     "calib": dict(default=None, nargs="+", help="photos and folders of photos to calibrate int8 on"),

@@ -1,7 +1,7 @@
 """Scores of many photos, written as they come, by one process or by many.
 
 Each process appends to its own FILE.part-RANK-OF; who finishes last merges the parts to FILE.
-A part is JSON lines: what it is about, [path, labels, scores] a photo, and "end".
+A part is JSON lines: what it is about, [path, labels, scores, width, height] a photo, and "end".
 """
 
 import heapq
@@ -10,8 +10,10 @@ import os
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.predictions import write_predictions
+from utils.predictions import Prediction
+from utils.rows import row_table
 
+FORM = 2  # of parts; 1 had no width and height
 END = '"end"\n'
 
 
@@ -27,9 +29,9 @@ def parts_of(out):
 
 
 class Part:
-    """This process's part of the table `out` (.json or .csv).
+    """This process's part of the table `out` (.json, .jsonl or .csv).
 
-    about: a dict that says which model makes the scores; with `resume` it must be
+    about: a dict that says which model makes the scores and what labels are; with `resume` it must be
     that of the parts that are there, and `done` holds the paths that they contain.
     Raises UserError when a part of an interrupted run is in the way or cannot be continued.
     """
@@ -50,22 +52,26 @@ class Part:
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
         if not self.path.stat().st_size:
-            self._write(about)
+            self._write({"form": FORM, **about})
 
-    def add(self, path, labels, scores):
-        """Append a photo's labels and scores (a list)."""
-        self._write([path, labels, scores])
+    def add(self, photo):
+        """Append a Prediction."""
+        self._write([photo.path, photo.labels, list(photo.scores.values()), photo.width, photo.height])
 
-    def finish(self, classes):
-        """Say that this part is complete; merge all into `out` when it was the last one."""
+    def finish(self, classes, about_rows):
+        """Say that this part is complete; merge all into `out` when it was the last one.
+
+        classes, about_rows: see utils.rows.
+        """
         self.file.write(END)
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
         if all(_is_complete(self._name(rank)) for rank in range(self.world)) and self._claim():
             parts = parts_of(self.out)
-            rows = heapq.merge(*map(_rows, parts), key=lambda row: row[0])
-            write_predictions(self.out, rows, classes)
+            with row_table(self.out, classes, about_rows) as write:
+                for path, labels, scores, *size in heapq.merge(*map(_rows, parts), key=lambda row: row[0]):
+                    write(Prediction(path, labels, dict(zip(classes, scores, strict=True)), *size))
             for path in parts:
                 path.unlink()
 
@@ -85,7 +91,9 @@ class Part:
         if path == self.path:
             _reopen(path)
         first = next(_lines(path), None)
-        if first is not None and first != json.loads(json.dumps(about)):
+        if first is not None and first.get("form") != FORM:
+            raise UserError(f"{path} is of another version of this code; delete it to start anew")
+        if first is not None and first != json.loads(json.dumps({"form": FORM, **about})):
             raise UserError(f"{path} was made by another model or threshold; delete it to start anew")
         self.done.update(row[0] for row in _rows(path))
 

@@ -8,6 +8,8 @@ from glob import has_magic
 from itertools import count
 from pathlib import Path
 
+from PIL import Image
+
 from utils.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -37,6 +39,22 @@ def find_photos(inputs, option="--img_dir"):
     return sorted(found)
 
 
+def each_photo(images):
+    """Paths (text) of photos and folders, and Pillow images, in any mix, or one of them: yield each photo.
+
+    A folder is looked into when its turn comes, see find_photos. TypeError for anything else.
+    """
+    for given in [images] if isinstance(images, (str, os.PathLike, Image.Image)) else images:
+        if isinstance(given, Image.Image):
+            yield given
+        elif not isinstance(given, (str, os.PathLike)):
+            raise TypeError(f"a photo is a path or a Pillow image, not {type(given).__name__}")
+        elif os.path.isdir(given):
+            yield from find_photos([given])
+        else:
+            yield str(given)
+
+
 def output_names(paths):
     """{path: its name for files made of it}: a relative path without suffix, no two alike in any case.
 
@@ -54,6 +72,20 @@ def output_names(paths):
             stem = _free(f"{stem}_{suffix[1:]}", taken)
         names[path] = stem
     return names
+
+
+def check_output_folders(folders, photos):
+    """UserError when what is written to a folder, or below it, could replace a photo, or another's files.
+
+    folders: {option: folder or None}, each for files of its own.
+    """
+    taken = {}
+    for option, folder in folders.items():
+        if folder:
+            check_output_folder(folder, photos, option)
+            other = taken.setdefault(os.path.realpath(folder), option)
+            if other != option:
+                raise UserError(f"{other} and {option} name the same folder, {folder}; give each its own")
 
 
 def check_output_folder(folder, photos, option):

@@ -66,8 +66,10 @@ def read_thresholds(path, classes):
     return content["threshold"], content["temperature"]
 
 
-def choose_thresholds(threshold, thresholds_file, described, classes):
+def choose_thresholds(threshold, thresholds_file, described, classes, topk=None):
     """(threshold, temperature) to use: a number or a list of C, and a number.
+
+    With topk, where the best labels count, the threshold is None unless an option gives one.
 
     threshold and thresholds_file: --threshold and --thresholds as given (None: not; "": without
     a file). described: what the checkpoint's description or deploy.json says. The options go first, then
@@ -85,6 +87,8 @@ def choose_thresholds(threshold, thresholds_file, described, classes):
             "--thresholds without a file: the model has no thresholds of its own; "
             "make some with val.py --tune_thresholds"
         )
+    if threshold is None and thresholds_file is None and topk is not None:
+        own = None
     return own if threshold is None else threshold, described.get("temperature", 1.0)
 
 

@@ -19,7 +19,7 @@ import export_model
 import infer
 import predict
 from models import build_model
-from utils import engines
+from utils import engines, predictions
 from utils.checkpoint import save_checkpoint
 from utils.errors import run_script
 from utils.export import check_packages, check_photos
@@ -298,14 +298,16 @@ def test_bfloat16(exported, photos, expected, tmp_path, capsys):
 
 def test_lines_and_csv(exported, few, tmp_path, capsys):
     out = tmp_path / "scores.csv"
-    call(infer, "--input_file", few, "--model_file", exported("paddle"), "--out", out)
+    model_file = exported("paddle")
+    call(infer, "--input_file", few, "--model_file", model_file, "--out", out)
     said = capsys.readouterr().out
     assert "Inference model(CSRARes18)...\n" in said
     header, *rows = csv.reader(out.read_text().splitlines())
-    assert header == ["path", "labels", *CLASSES]
+    assert header == ["path", "labels", *CLASSES, "width", "height", "threshold", "img_size", "checkpoint"]
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)  # fault 30
-    for path, labels, *scores in rows:
-        names = [name for name, score in zip(CLASSES, scores, strict=True) if float(score) >= 0.5]
+    for path, labels, *cells in rows:
+        names = [name for name, score in zip(CLASSES, cells, strict=False) if float(score) >= 0.5]
+        assert cells[3:] == [*map(str, Image.open(path).size), "0.5", "64", str(infer.find_model(model_file))]
         assert labels == ";".join(names)
         assert f"{path}\tprediction: \n{''.join(name + ',' for name in names)}\n" in said
     assert os.listdir(tmp_path) == ["scores.csv"]
@@ -446,7 +448,7 @@ def plain(exported, few, tmp_path_factory):
 def test_resume_after_a_kill(exported, few, plain, tmp_path, capsys, monkeypatch):
     out = tmp_path / "scores.json"
     argv = infer_argv(exported, few, out)
-    monkeypatch.setattr(infer, "labels_of", stop_after(4, infer.labels_of))
+    monkeypatch.setattr(predictions, "labels_of", stop_after(4, predictions.labels_of))
     with pytest.raises(KeyboardInterrupt):
         call(infer, *argv)
     monkeypatch.undo()
@@ -465,11 +467,12 @@ def test_resume_after_a_kill(exported, few, plain, tmp_path, capsys, monkeypatch
 
 def test_an_interrupted_run_is_not_lost_by_mistake(exported, few, tmp_path, ends_with_2, monkeypatch):
     argv = infer_argv(exported, few, tmp_path / "scores.json")
-    monkeypatch.setattr(infer, "labels_of", stop_after(4, infer.labels_of))
+    monkeypatch.setattr(predictions, "labels_of", stop_after(4, predictions.labels_of))
     with pytest.raises(KeyboardInterrupt):
         call(infer, *argv)
     assert "--resume" in ends_with_2(infer, *argv)
     assert "another model or threshold" in ends_with_2(infer, *argv, "--resume", "--threshold", 0.7)
+    assert "another model or threshold" in ends_with_2(infer, *argv, "--resume", "--topk", 2)
 
 
 def stop_after(count, function):

@@ -392,8 +392,8 @@ def test_predict_and_val_give_the_same_scores(
         assert all(list(row["scores"]) == list(CLASSES) for row in json.loads(out.read_text()))
     else:
         header, *rows = csv.reader(io.StringIO(out.read_text()))
-        assert header == ["path", "labels", *CLASSES]
-        found = {path: [float(value) for value in scores] for path, _, *scores in rows}
+        assert header[: 2 + len(CLASSES)] == ["path", "labels", *CLASSES]
+        found = {path: [float(value) for value in cells[: len(CLASSES)]] for path, _, *cells in rows}
     assert list(found) == sorted(photos)
     scores = scores_of(evaluated[1])
     assert all(found[path] == pytest.approx(scores[path], abs=1e-6) for path in photos)
@@ -484,15 +484,21 @@ class Watched(paddle.nn.Layer):
         return logits
 
 
+TWO_CLASSES = {
+    "classes": ["a", "b"],
+    "img_size": 32,
+    "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]},
+}
+
+
 def test_predict_works_in_batches_without_gradients(shapes):  # fault 31
     model = Watched()
     photos = sorted(map(str, (shapes / "photos").iterdir()))
-    description = {"img_size": 32, "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
-    scores = dict(predict.predict(model, description, photos, batch_size=10))
-    assert list(scores) == photos
+    found = list(predict.predict_images(model, TWO_CLASSES, photos, batch_size=10))
+    assert [photo.path for photo in found] == photos
     assert model.batches == [10, 10, 4]
     assert not any(model.gradients)
-    batch = score_batch(model, np.zeros((2, 8, 8, 3), np.uint8), description["normalization"])
+    batch = score_batch(model, np.zeros((2, 8, 8, 3), np.uint8), TWO_CLASSES["normalization"])
     assert isinstance(batch, np.ndarray)  # nothing that a graph could hang on
     assert paddle.is_grad_enabled()
 
@@ -508,9 +514,8 @@ def test_predict_holds_few_photos_at_a_time(shapes, monkeypatch):  # fault 31
     monkeypatch.setattr(
         predictions, "read_photo", lambda path: read.append(path) or Image.new("RGB", (32, 32))
     )
-    description = {"img_size": 32, "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]}}
     photos = [str(number) for number in range(1000)]
-    results = predict.predict(Watched(), description, photos, batch_size=4, num_workers=2)
+    results = predict.predict_images(Watched(), TWO_CLASSES, photos, batch_size=4, num_workers=2)
     with at_most(30):
         next(results)
         assert len(read) <= 4 + 2 * 4 + 4

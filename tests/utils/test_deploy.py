@@ -86,6 +86,7 @@ def test_a_file_that_is_no_json_is_told_what_to_do(folder):
         {"classes": None},
         {"classes": ["cat"]},
         {"classes": ["cat", 3]},
+        {"classes": ["cat", "cat"]},
         {"classes": "ab"},
         {"threshold": 1.5},
         {"threshold": [0.5, 0.5, 0.5]},

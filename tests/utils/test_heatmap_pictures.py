@@ -9,8 +9,9 @@ from PIL import Image
 from models.csra import MAX, MHA, attend_at_test_time
 from tests.utils.colour_model import CLASSES, PIXELS, SIZE, colour_model, save_coloured
 from utils.errors import UserError
+from utils.fonts import fitted
 from utils.heatmap_files import SHEET, HeatmapFolder, choose_classes, file_names
-from utils.heatmap_pictures import TILE, fitted, limit_of, overlay, panel, photo_tiles, upsample
+from utils.heatmap_pictures import TILE, limit_of, overlay, panel, photo_tiles, upsample
 from utils.heatmaps import score_maps
 from utils.predictions import read_pixels
 
@@ -133,7 +134,7 @@ def said(monkeypatch):
     lines = []
     monkeypatch.setattr(
         "utils.heatmap_pictures.fitted",
-        lambda text, width, *font: lines.append(text) or fitted(text, width, *font),
+        lambda text, width, font: lines.append(text) or fitted(text, width, font),
     )
     return lines
 
@@ -176,14 +177,6 @@ def test_photos_of_any_form_fit_their_panel(tmp_path, size):
     picture = panel(Image.open(path), maps_of(path), 0, "red")
     assert picture.width < 1000
     assert picture.height < 1000
-
-
-def test_long_text_is_cut():
-    assert fitted("short", 200) == "short"
-    cut = fitted("x" * 500, 200)
-    assert cut.startswith("xxx")
-    assert cut.endswith("x...")
-    assert len(cut) < 60
 
 
 # --- files

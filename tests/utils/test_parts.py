@@ -6,17 +6,24 @@ import pytest
 
 from utils.errors import UserError
 from utils.parts import Part, parts_of
+from utils.predictions import Prediction
+from utils.rows import row_table
 
+ABOUT_ROWS = {"threshold": 0.5, "img_size": 8, "checkpoint": "model.json"}
 ABOUT = {"model": {"model.json": 3}, "threshold": 0.5}
+
+
+def prediction(name):
+    return Prediction(name, ["number"], {"number": float(name)}, int(name) + 1, 7)
 
 
 def write(out, names, rank=0, world=1, resume=False, finish=True, about=ABOUT):
     part = Part(out, about, rank, world, resume)
     for name in names:
         if name not in part.done:
-            part.add(name, [], [float(name)])
+            part.add(prediction(name))
     if finish:
-        part.finish(["number"])
+        part.finish(["number"], ABOUT_ROWS)
     return part
 
 
@@ -79,8 +86,8 @@ def test_a_part_that_is_continued_is_not_complete(out):
     zero = Part(out, ABOUT, 0, 2, resume=True)
     write(out, ["1"], 1, 2)
     assert not out.exists()
-    zero.add("2", [], [2.0])
-    zero.finish(["number"])
+    zero.add(prediction("2"))
+    zero.finish(["number"], ABOUT_ROWS)
     assert numbers(out) == [0, 1, 2]
 
 
@@ -90,6 +97,23 @@ def test_an_interrupted_run_is_not_overwritten(out):
         Part(out, ABOUT)
     with pytest.raises(UserError, match="another model"):
         Part(out, {**ABOUT, "threshold": 0.7}, resume=True)
+
+
+def test_a_part_of_an_older_version_is_told(out):
+    out.with_name("scores.json.part-0-1").write_text(json.dumps(ABOUT) + '\n["1", [], [1.0]]\n')
+    with pytest.raises(UserError, match=r"part-0-1 is of another version of this code; delete it"):
+        Part(out, ABOUT, resume=True)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv"])
+def test_rows_are_those_of_a_run_without_parts(tmp_path, suffix):
+    parts, whole = tmp_path / f"parts.{suffix}", tmp_path / f"whole.{suffix}"
+    write(parts, ["1"], finish=False)
+    write(parts, ["1", "2"], resume=True)
+    with row_table(whole, ["number"], ABOUT_ROWS) as add:
+        add(prediction("1"))
+        add(prediction("2"))
+    assert parts.read_bytes() == whole.read_bytes()
 
 
 def test_other_tables_do_not_disturb(out):

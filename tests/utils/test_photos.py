@@ -7,9 +7,10 @@ import shutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from utils.errors import UserError
-from utils.photos import check_output_folder, find_photos, output_names
+from utils.photos import check_output_folder, check_output_folders, each_photo, find_photos, output_names
 
 PHOTOS = ["A.JPG", "b.jpg", "c.Jpeg", "d.png", "e.PNG", "f.bmp", "g.WebP", "more/z.jpg"]
 
@@ -252,3 +253,31 @@ def test_photos_are_never_replaced(tmp_path, monkeypatch, output):
 def test_a_file_is_no_folder(folder):
     with pytest.raises(UserError, match="--annotated .* is a file"):
         check_output_folder(folder / "notes.txt", [], "--annotated")
+
+
+def test_two_outputs_need_two_folders(tmp_path):
+    folders = {"--heatmap": tmp_path / "a", "--annotated": tmp_path / "b", "--other": None}
+    check_output_folders(folders, [])
+    check_output_folders({"--heatmap": None, "--annotated": None}, [])
+    with pytest.raises(UserError, match="--heatmap and --annotated name the same folder"):
+        check_output_folders({**folders, "--annotated": tmp_path / "b/../a"}, [])
+    with pytest.raises(UserError, match="--annotated .* holds photos"):
+        check_output_folders(folders, [tmp_path / "b/1.jpg"])
+
+
+def test_photos_of_a_mix_come_in_the_order_given(folder):
+    image = Image.new("L", (2, 2))
+    found = list(each_photo([folder / "d.png", image, folder / "more", str(folder / "gone.jpg")]))
+    assert found == [str(folder / "d.png"), image, str(folder / "more/z.jpg"), str(folder / "gone.jpg")]
+    for one in (image, str(folder / "d.png"), folder / "d.png"):
+        assert list(each_photo(one)) == [one if one is image else str(one)]
+    assert names(each_photo(folder), folder) == PHOTOS
+    with pytest.raises(TypeError, match="not int"):
+        list(each_photo([3]))
+
+
+def test_a_folder_is_looked_into_when_its_turn_comes(folder):
+    photos = each_photo([folder / "d.png", folder / "later"])
+    assert next(photos) == str(folder / "d.png")
+    shutil.copytree(folder / "more", folder / "later")
+    assert next(photos) == str(folder / "later/z.jpg")

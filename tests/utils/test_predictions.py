@@ -1,7 +1,6 @@
 """Photos to batches to names."""
 
-import csv
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from PIL import Image
 
 from utils import predictions
 from utils.errors import UserError
-from utils.predictions import labels_of, score_photos, write_predictions
+from utils.predictions import labels_of, predict_photos, score_photos
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def reading(monkeypatch):
     def read(path):
         if "bad" in path:
             raise UserError(f"cannot read photo {path}")
-        return Image.new("RGB", (4, 4), (int(path),) * 3)
+        return Image.new("RGB", (4, 5), (int(path),) * 3)
 
     monkeypatch.setattr(predictions, "read_photo", read)
 
@@ -42,22 +41,23 @@ def test_batches_are_full_whatever_is_broken(reading, workers):
     score = Counting()
     results = list(score_photos(score, photos, 8, 3, workers))
     assert score.sizes == [3, 3, 1]
-    assert [path for path, _ in results] == photos
-    for path, found in results:
+    assert [path for path, _, _ in results] == photos
+    for path, size, found in results:
         assert isinstance(found, UserError) if "bad" in path else found == [float(path)]
+        assert size == ((None, None) if "bad" in path else (4, 5))
 
 
 def test_nothing_but_broken_photos(reading):
     score = Counting()
     results = list(score_photos(score, ["bad"] * 5, 8, 2))
-    assert [str(error) for _, error in results] == ["cannot read photo bad"] * 5
+    assert [str(error) for *_, error in results] == ["cannot read photo bad"] * 5
     assert score.sizes == []
 
 
 def test_broken_photos_do_not_pile_up(reading):
     """A million of them must not wait for a batch to be full."""
     results = score_photos(Counting(), ["bad"] * 1000 + ["1"], 8, 2)
-    assert isinstance(next(results)[1], UserError)
+    assert isinstance(next(results)[2], UserError)
     results.close()
 
 
@@ -68,23 +68,81 @@ def test_labels(threshold, names):
     assert labels_of(np.float32([0.5, 0.75, 0.25]), "abc", threshold) == list(names)
 
 
-@pytest.mark.parametrize("rows", [0, 1, 3])
-def test_tables(tmp_path, rows):
-    given = [(f'pho"to,{number}.jpg', ["cat"], [0.25, number / 8]) for number in range(rows)]
-    for suffix in ("json", "csv"):
-        write_predictions(tmp_path / f"x.{suffix}", iter(given), ["cat", "dög"])
-    content = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
-    assert content == [
-        {"path": path, "labels": labels, "scores": {"cat": scores[0], "dög": scores[1]}}
-        for path, labels, scores in given
+@pytest.mark.parametrize(
+    ("threshold", "topk", "names"),
+    [
+        (None, 1, "b"),
+        (None, 2, "ba"),
+        (None, 3, "bac"),
+        (None, 99, "bac"),
+        (0.5, 3, "ba"),
+        ([0.6, 0, 0.9], 3, "b"),
+    ],
+)
+def test_the_best_come_first(threshold, topk, names):
+    assert labels_of(np.float32([0.5, 0.75, 0.25]), "abc", threshold, topk) == list(names)
+
+
+def test_of_equal_scores_the_first_class_is_the_best():
+    assert labels_of(np.full(100, 0.5, np.float32), range(100), None, 3) == [0, 1, 2]
+    assert labels_of(np.float32([0.1, 0.5, 0.5, 0.9, 0.5]), "abcde", None, 3) == ["d", "b", "c"]
+
+
+def described(**more):
+    return {"classes": ["grey", "half"], "img_size": 8, **more}
+
+
+def two_scores(batch):
+    """(B, 2): the grey of each photo / 255, and half of it."""
+    return batch[:, 0, 0, :2].astype(np.float32) / 255 * np.float32([1, 0.5])
+
+
+def test_what_is_said_of_a_photo(make_photo):
+    image = Image.new("L", (30, 20), 255)
+    image.save(path := make_photo("white.png"))
+    for given, name in ((path, path), (Path(path), path), (image, None), (Image.open(path), None)):
+        (photo,) = predict_photos(two_scores, [given], described(), 0.5)
+        assert (photo.path, photo.labels, photo.maps) == (name, ["grey", "half"], None)
+        assert photo.scores == {"grey": 1.0, "half": 0.5}
+        assert (photo.width, photo.height) == (30, 20)
+    (photo,) = predict_photos(two_scores, [path], described(), None, topk=1)
+    assert photo.labels == ["grey"]
+
+
+def test_sixteen_bits_are_the_same_from_memory_and_file(tmp_path):
+    image = Image.fromarray(np.full((5, 5), 0x8000, np.uint16))
+    image.save(tmp_path / "16bit.png")
+    photos = [*predict_photos(two_scores, [image, tmp_path / "16bit.png"], described(), 0.5)]
+    assert (
+        photos[0].scores
+        == photos[1].scores
+        == {"grey": pytest.approx(128 / 255), "half": pytest.approx(64 / 255)}
+    )
+
+
+def test_the_temperature_comes_before_the_threshold(make_photo):
+    Image.new("L", (4, 4), 204).save(path := make_photo("light.png"))  # score 0.8
+    (photo,) = predict_photos(two_scores, [path], described(temperature=2.0), 0.7)
+    assert photo.scores["grey"] == pytest.approx(1 / (1 + (0.2 / 0.8) ** 0.5))
+    assert photo.labels == []
+
+
+def test_scores_that_are_no_numbers_are_no_prediction(reading):
+    told = []
+
+    def score(batch):
+        return np.where(batch[:, 0, 0, :2] == 2, np.nan, 0.5).astype(np.float32)
+
+    photos = predict_photos(score, ["1", "2", "bad", "3"], described(), 0.5, on_error=told.append)
+    assert [photo.path for photo in photos] == ["1", "3"]
+    assert [str(error) for error in told] == [
+        "2: the scores are no numbers; take another checkpoint",
+        "cannot read photo bad",
     ]
-    header, *lines = csv.reader((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines())
-    assert header == ["path", "labels", "cat", "dög"]
-    assert lines == [[path, "cat", *map(str, scores)] for path, _, scores in given]
 
 
-@pytest.mark.parametrize("suffix", ["json", "csv"])
-def test_names_that_are_no_text(tmp_path, suffix):
-    path = tmp_path / f"x.{suffix}"
-    write_predictions(path, [("caf\udce9.jpg", [], [0.5])], ["cat"])  # Latin-1 bytes in a file's name
-    assert "caf" in path.read_text(encoding="utf-8")
+def test_a_broken_image_in_memory(make_photo, capsys):
+    path = Path(make_photo("x.png", 200, 200))
+    path.write_bytes(path.read_bytes()[:1000])
+    assert [*predict_photos(two_scores, [Image.open(path)], described(), 0.5)] == []
+    assert capsys.readouterr().err.startswith("error: cannot read an image: ")

@@ -161,6 +161,13 @@ def test_the_model_s_own_can_be_demanded():
             choose_thresholds(None, "", without, CLASSES)
 
 
+def test_for_the_best_labels_a_threshold_counts_only_where_an_option_gives_it(path):
+    assert choose_thresholds(None, None, OWN, CLASSES, topk=3) == (None, 1.5)
+    assert choose_thresholds(0.0, None, OWN, CLASSES, topk=3) == (0.0, 1.5)
+    assert choose_thresholds(None, "", OWN, CLASSES, topk=3) == ([0.1, 0.9], 1.5)
+    assert choose_thresholds(None, path, OWN, CLASSES, topk=3) == ([0.25, 0.75], 2.0)
+
+
 @pytest.mark.parametrize("file", ["", "t.json"])
 def test_both_options_contradict_each_other(file):
     with pytest.raises(UserError, match="--threshold and --thresholds"):
