@@ -53,23 +53,24 @@ def main(args):
             args.threshold, args.thresholds, deployed, classes, args.topk
         )
         about = about_rows(deployed, threshold, model_file)
-        writers = [outputs.enter_context(rows(stdout, args.format, classes, about, TEXT))]
+        writers = []
         if args.annotated:
             writers.append(outputs.enter_context(annotator(args.annotated, output_names(photos), classes)))
         rank, world = rank_and_world()
         photos = photos[rank::world]
         part = None
-        if args.out:
-            if args.resume and Path(args.out).exists() and not parts_of(args.out):
-                print(f"{args.out} is complete: nothing to resume; without --resume it is made anew")
-                return 0
+        if args.resume and Path(args.out).exists() and not parts_of(args.out):
+            print(f"{args.out} is complete: nothing to resume; without --resume it is made anew")
+            photos = []
+        elif args.out:
             made_by = {"model": deployed["files"], "temperature": deployed["temperature"]}
             made_by |= {"threshold": threshold, "topk": args.topk}
             part = Part(args.out, made_by, rank, world, args.resume)
             photos = [path for path in photos if path not in part.done]
             writers.append(part.add)
-        if args.resume:
-            print(f"{len(photos)} photos to do, {len(part.done)} done before")
+            if args.resume:
+                print(f"{len(photos)} photos to do, {len(part.done)} done before")
+        writers.append(outputs.enter_context(rows(stdout, args.format, classes, about, TEXT)))
         log = None
         if args.enable_benchmark:
             log = BenchmarkLog(engine, model_name(deployed), args.batch_size, deployed["img_size"])

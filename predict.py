@@ -55,14 +55,16 @@ def main(args):
         threshold, description["temperature"] = choose_thresholds(
             args.threshold, args.thresholds, description, classes, args.topk
         )
-        names, about = output_names(photos), about_rows(description, threshold, load_from)
-        writers = [rows(stdout, args.format, classes, about, TEXT)]
+        names = output_names(photos) if args.heatmap or args.annotated else {}
+        about = about_rows(description, threshold, load_from)
+        writers = []
         if args.heatmap:
             writers.append(heatmap_writer(args.heatmap, names, classes, args.heatmap_classes))
         if args.annotated:
             writers.append(annotator(args.annotated, names, classes))
         if args.out:
             writers.append(row_table(args.out, classes, about))
+        writers.append(rows(stdout, args.format, classes, about, TEXT))
         writers = [outputs.enter_context(writer) for writer in writers]
         print(f"Loading weights from {load_from}")
         if not args.load_from:

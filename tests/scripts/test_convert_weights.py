@@ -86,6 +86,8 @@ def test_predict_with_a_file_of_the_original(run, original, make_photo, tmp_path
     done = run("predict.py", "--load_from", "x.pdparams", "--img_dir", *photos, "--out", "b.json")
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("a.json", "b.json"))
+    assert {entry.pop("checkpoint") for entry in first} == {original}
+    assert {entry.pop("checkpoint") for entry in second} == {"x.pdparams"}
     assert first == second
     assert np.ptp([list(entry["scores"].values()) for entry in first]) > 0
 

@@ -20,6 +20,7 @@ import infer
 import predict
 from utils import predictions
 from utils.checkpoint import SHIPPED, load_checkpoint
+from utils.errors import UserError
 from utils.photos import find_photos
 
 REPO = Path(__file__).resolve().parents[2]
@@ -316,6 +317,29 @@ def test_photos_are_not_overwritten(tmp_path, ends_with_2):
     assert "--heatmap and --annotated name the same folder" in ends_with_2(predict, *argv, *same)
     assert (tmp_path / "a.jpg").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+
+
+def test_a_mistake_leaves_standard_output_empty(tmp_path, exported, capsys):
+    (tmp_path / "x.json.part-0-1").write_text("{}\n")
+    given = ["--format", "json", "--out", tmp_path / "x.json"]
+    mistakes = [
+        (infer, ["--model_file", exported, "--input_file", DEMO, *given], "interrupted run"),
+        (
+            predict,
+            ["--img_dir", DEMO, "--heatmap", tmp_path / "x", "--heatmap_classes", "?", *given],
+            "'[?]'",
+        ),
+        (
+            predict,
+            ["--img_dir", DEMO, "--format", "json", "--out", tmp_path / "x.json.part-0-1/y.csv"],
+            "y.csv",
+        ),
+    ]
+    for module, argv, told in mistakes:
+        with pytest.raises(UserError, match=told):
+            module.main(module.parse_args([*map(str, argv)]))
+        assert capsys.readouterr().out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json.part-0-1"]
 
 
 def test_everything_at_once(tmp_path, capsys):

@@ -84,7 +84,8 @@ def test_the_best_come_first(threshold, topk, names):
 
 
 def test_of_equal_scores_the_first_class_is_the_best():
-    assert labels_of(np.full(100, 0.5, np.float32), range(100), None, 3) == [0, 1, 2]
+    scores = np.tile(np.float32([0.25, 0.5]), 100)
+    assert labels_of(scores, range(200), None, 150) == [*range(1, 200, 2), *range(0, 100, 2)]
     assert labels_of(np.float32([0.1, 0.5, 0.5, 0.9, 0.5]), "abcde", None, 3) == ["d", "b", "c"]
 
 
