@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+from utils.errors import UserError
 from utils.files import atomic_path
 
 FORMATS = ("text", "json", "jsonl", "csv")  # the names of all but the first are also suffixes of files
@@ -31,45 +32,26 @@ def standard_output(form):
 
 
 @contextmanager
-def rows(file, form, classes, about, text=""):
-    """Yield a function that writes one utils.predictions.Prediction to `file` as a row of `form`.
+def rows(file, form, classes, about, text="", place="standard output"):
+    """Yield a function that writes one utils.predictions.Prediction to `file` as a row of `form`, at once.
 
     form: one of FORMATS; about: see about_rows; text: how a row of text looks, with {path} and
     {labels} (each with a comma after it). JSON is one list, whole when the block succeeds. File names
-    need not be text: `file` must have errors="backslashreplace", which in JSON is an escape.
+    need not be text: `file` must have errors="backslashreplace", which in JSON is an escape. UserError
+    with `place`, which says what the file is, when it cannot be written.
     """
     written = 0
 
     def write(photo):
         nonlocal written
-        file.write(as_text(photo))
-        file.flush()
+        _put(_as_text(photo, form, about, text, first=not written), file, place)
         written += 1
 
-    def as_text(photo):
-        if form == "text":
-            return text.format(path=photo.path, labels="".join(f"{label}," for label in photo.labels))
-        row = {
-            "path": photo.path,
-            "labels": photo.labels,
-            "scores": photo.scores,
-            "width": photo.width,
-            "height": photo.height,
-            **about,
-        }
-        if form == "csv":
-            return _csv_line(_cells(row))
-        as_json = json.dumps(row, ensure_ascii=False)
-        return as_json + "\n" if form == "jsonl" else f"{',' if written else ''}\n {as_json}"
-
-    if form == "json":
-        file.write("[")
-    if form == "csv":
-        names = map(cell, classes)
-        file.write(_csv_line(["path", "labels", *names, "width", "height", *about]))
+    names = map(cell, classes)
+    begin = {"json": "[", "csv": _csv_line(["path", "labels", *names, "width", "height", *about])}
+    _put(begin.get(form, ""), file, place)
     yield write
-    if form == "json":
-        file.write("\n]\n")
+    _put("\n]\n" if form == "json" else "", file, place)
 
 
 @contextmanager
@@ -78,7 +60,7 @@ def row_table(path, classes, about):
     with (
         atomic_path(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-        rows(file, Path(path).suffix[1:], classes, about) as write,
+        rows(file, Path(path).suffix[1:], classes, about, place=path) as write,
     ):
         yield write
     print(f"wrote {path}")
@@ -106,6 +88,36 @@ def cell(text):
 def path_cell(path):
     """The same for a path, with "./" before it: it is a path still."""
     return f"./{path}" if path.startswith(FORMULA) else path
+
+
+def _put(text, file, place):
+    try:
+        file.write(text)
+        file.flush()
+    except BrokenPipeError:  # who read it went away: utils.errors.run_script ends the run
+        raise
+    except OSError as error:
+        raise UserError(
+            f"cannot write {place}: {error.strerror}; make room or choose another place"
+        ) from None
+
+
+def _as_text(photo, form, about, text, first):
+    """A Prediction as a row of a form; first: whether it is the first of the list."""
+    if form == "text":
+        return text.format(path=photo.path, labels="".join(f"{label}," for label in photo.labels))
+    row = {
+        "path": photo.path,
+        "labels": photo.labels,
+        "scores": photo.scores,
+        "width": photo.width,
+        "height": photo.height,
+        **about,
+    }
+    if form == "csv":
+        return _csv_line(_cells(row))
+    as_json = json.dumps(row, ensure_ascii=False)
+    return as_json + "\n" if form == "jsonl" else f"{'' if first else ','}\n {as_json}"
 
 
 def _cells(row):

@@ -1,8 +1,10 @@
 """Rows of predictions: what is written is what is read back."""
 
 import csv
+import errno
 import io
 import json
+import os
 import sys
 
 import pytest
@@ -181,6 +183,24 @@ def test_who_reads_standard_output_and_goes_away_is_not_the_table_s_fault(tmp_pa
 
 
 # --- standard output
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def flush(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "text"])
+def test_a_full_disk_is_told_with_what_is_on_it(tmp_path, form):
+    with (
+        pytest.raises(UserError, match="cannot write standard output: No space left"),
+        row_table(tmp_path / "x.json", CLASSES, ABOUT),
+        rows(Full(), form, CLASSES, ABOUT, "{path}\n") as write,
+    ):
+        write(prediction())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_are_alone_on_standard_output(capsys):
