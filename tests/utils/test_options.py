@@ -237,3 +237,22 @@ def test_a_value_too_many(rejected):
 )
 def test_the_original_s_names_of_vits(given, model):
     assert train.parse_args(["--model", given]).model == model
+
+
+def test_format_means_one_thing_in_each_script(rejected):
+    """Of standard output in predict, of the model in export_model; --out goes by the suffix."""
+    for form in ("text", "json", "jsonl", "csv"):
+        assert predict.parse_args(["--format", form]).format == form
+        assert f"'{form}'" in rejected(["--model_path", "x", "--format", form], export_model.parse_args)
+    assert predict.parse_args([]).format == "text"
+    assert export_model.parse_args(["--model_path", "x"]).format == "paddle"
+    assert "'onnx'" in rejected(["--format", "onnx"], predict.parse_args)
+    for name in ("x.json", "x.jsonl", "x.csv"):
+        assert predict.parse_args(["--out", name]).out == name
+    assert ".jsonl" in rejected(["--out", "x.text"], predict.parse_args)
+
+
+def test_k_is_a_whole_number_of_at_least_1(rejected):
+    assert predict.parse_args(["--topk", "3"]).topk == 3
+    for text in ("0", "-1", "2.5", "all"):
+        assert text in rejected(["--topk", text], predict.parse_args)
