@@ -49,8 +49,8 @@ def main():
     print("\n" + markdown(["share of the photo", "positives", "AP"], rows))
 
 
-def score_twin(out, checkpoint="twin/efficientnet_lite2/last.pdparams"):
-    """(spec, records of train, records of val, scores of val (N, C) float32) of the twin.
+def open_twin(out, checkpoint="twin/efficientnet_lite2/last.pdparams"):
+    """(spec, records of train, heads, loader of the feature maps of val) of the twin.
 
     checkpoint: a path from `out`; another one with the same trunk may be named.
     """
@@ -60,8 +60,13 @@ def score_twin(out, checkpoint="twin/efficientnet_lite2/last.pdparams"):
     model, description = load_checkpoint(out / checkpoint)
     find = (model.backbone, description["normalization"], test, description["img_size"])
     (maps,) = cached_features(*find, out / "twin/features")
-    scores = score_split(model.classifier, FeatureLoader(test, maps, batch_size=64), None)
-    return spec, train, test, scores
+    return spec, train, model.classifier, FeatureLoader(test, maps, batch_size=64)
+
+
+def score_twin(out, *checkpoint):
+    """(spec, records of train, records of val, scores of val (N, C) float32) of the twin; see open_twin."""
+    spec, train, heads, loader = open_twin(out, *checkpoint)
+    return spec, train, loader.records, score_split(heads, loader, None)
 
 
 def class_table(classes, train, scores, labels):
