@@ -20,17 +20,12 @@ from benchmarks.common import filled_classes, markdown, used_versions  # noqa: E
 from benchmarks.shipped import open_twin  # noqa: E402
 from utils.evaluation.bootstrap import DRAWS, draws, interval  # noqa: E402
 from utils.evaluation.object_size import BINS  # noqa: E402
-from utils.evaluation.pointing import pointing_figures  # noqa: E402
 from utils.heatmaps import temperature_name  # noqa: E402
 from utils.pointing_game import pairs_of_split  # noqa: E402
 
 RUNS = {"CSRA": "twin", "baseline": "twin0"}
 HIT = "maximum in a box"
-MEASURES = {  # of the sum of the heads' maps
-    HIT: lambda pair: pair.hit[0],
-    "energy in boxes": lambda pair: pair.energy[0],
-    "attention in boxes": lambda pair: pair.attention[0],
-}
+MEASURES = {HIT: "hit", "energy in boxes": "energy", "attention in boxes": "attention"}  # fields of a Pair
 
 
 def main():
@@ -45,23 +40,21 @@ def main():
         print(f"{used_versions()}; {labels}; runs twin{suffix}, twin0{suffix}\n")
         print(difference_table(played, filled, photos))
         if not suffix:
-            print(
-                map_table(played, spec.classes, ["sum", *(temperature_name(h.T) for h in heads.multi_head)])
-            )
+            print(map_table(played, photos, ["sum", *(temperature_name(h.T) for h in heads.multi_head)]))
             print(size_table(played, photos))
             print(class_table(played, spec.classes, photos))
 
 
-def compared(played, measure, times, groups=None, keep=lambda pair: True):
+def compared(played, measure, times, groups=None, keep=lambda pair: True, m=0):
     """Cells of one of MEASURES in percent: CSRA, baseline, their difference with its interval over photos.
 
-    groups: columns of classes, for the mean of their means; None: the mean over labels. keep: which
-    pairs count. Both runs play the same pairs and are drawn together.
+    m: the map, 0 for the sum of the heads. groups: columns of classes, for the mean of their means; None:
+    the mean over labels. keep: which pairs count. Both runs play the same pairs and are drawn together.
     """
     means = []
     for pairs in played.values():
         kept = [pair for pair in pairs if keep(pair)]
-        values = 100 * np.array([MEASURES[measure](pair) for pair in kept], float)  # (P,)
+        values = 100 * np.array([getattr(pair, MEASURES[measure])[m] for pair in kept], float)  # (P,)
         weights = times[:, [pair.photo for pair in kept]] * ~np.isnan(values)  # (1 + n, P)
         columns = np.array([pair.column for pair in kept])
         each = [columns == c for c in groups] if groups is not None else [np.ones(len(kept), bool)]
@@ -87,13 +80,15 @@ def difference_table(played, filled, photos):
     return markdown(["in percent", "over", *RUNS, f"difference ({DRAWS} paired draws)"], rows)
 
 
-def map_table(played, classes, maps):
-    """A row a map: the sum, and each head."""
-    rows = []
-    for run, pairs in played.items():
-        for name, found in pointing_figures(pairs, classes, maps)["maps"].items():
-            rows.append([run, name, *(f"{100 * found[key]:.1f}" for key in ("hit", "energy", "attention"))])
-    return markdown(["run", "map", *MEASURES], rows)
+def map_table(played, photos, maps):
+    """A row a map, the sum and each head, over all labels."""
+    times = plain_and_draws(photos)
+    rows = [[name, *compared(played, HIT, times, m=m)] for m, name in enumerate(maps)]
+    for measure in list(MEASURES)[1:]:
+        for m, row in enumerate(rows):
+            row += compared(played, measure, times, m=m)[:2]
+    columns = [f"{measure}, {run}" for measure in MEASURES for run in RUNS]
+    return markdown(["map", *columns[:2], "difference", *columns[2:]], rows)
 
 
 def size_table(played, photos):
