@@ -67,7 +67,7 @@ class Spec:
     train_aug: tuple = ("randomflip", "resizedcrop")
     step_size: int = 4  # epochs between two decays of the learning rate
     top3: bool = False  # the paper also reports figures of the three best labels
-    prepare: str = "a script of utils/prepare"  # what makes the label files
+    prepare: str = "utils/prepare/prepare_custom.py"  # what makes the label files
 
 
 SPECS = {
@@ -129,14 +129,15 @@ def load_spec(dataset, data_dir=None):
     return _override(Spec(dataset, (), None, None), home / CLASSES_FILE), places[1]
 
 
-def _is_name(value):
+def is_name(value):
+    """Whether a value may be the name of a class: text of characters that can be printed."""
     return isinstance(value, str) and value.isprintable()
 
 
 def _override(spec, path):
     given = read_json(path)
     classes = given.get("classes") if isinstance(given, dict) else None
-    if not isinstance(classes, list) or not classes or not all(map(_is_name, classes)):
+    if not isinstance(classes, list) or not classes or not all(map(is_name, classes)):
         raise UserError(f"{path}: 'classes' must be a list of names (of characters that can be printed)")
     files = [given.get("train"), given.get("test")]
     if not all(name is None or isinstance(name, str) for name in files):

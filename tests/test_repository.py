@@ -119,6 +119,7 @@ def test_labels_and_figures_need_no_paddle():
     """utils/prepare and utils/evaluation work on files and arrays alone."""
     modules = (
         "utils.prepare.prepare_voc, utils.prepare.prepare_coco, utils.prepare.prepare_wider, "
+        "utils.prepare.prepare_custom, "
         "utils.prepare.download, utils.prepare.check_dataset, "
         "utils.prepare.make_shapes, utils.evaluation.report, utils.safe_pickle"
     )

@@ -26,8 +26,8 @@ def pairs_of_split(model, loader, normalization):
     boxes = [boxes_by_class(*each) for each in zip(records.objects, records.labels, strict=True)]
     if not any(boxes):
         raise UserError(
-            "the pointing game needs boxes of objects, and the label file holds none; "
-            "make it anew with utils/prepare/prepare_voc.py"
+            "the pointing game needs boxes of objects, and the label file holds none; make it anew from "
+            "annotations with boxes: prepare_voc.py, prepare_coco.py or prepare_custom.py in utils/prepare"
         )
     model.eval()
     pairs = []

@@ -16,32 +16,35 @@ NEEDED = {  # lists of an annotation file, and the values that each of their ite
 
 
 def read_coco(path):
-    """Return a pycocotools.coco.COCO of an annotation file, its index made, without "segmentation".
+    """Return a pycocotools.coco.COCO of an annotation file, its index made; see read_instances."""
+    coco = optional("pycocotools.coco", "pycocotools").COCO()
+    coco.dataset = read_instances(path)
+    with redirect_stdout(StringIO()):  # it prints what it does
+        coco.createIndex()
+    return coco
+
+
+def read_instances(path):
+    """Return what an annotation file holds, {"images": [...], ...} as NEEDED says, without "segmentation".
 
     Outlines are nine tenths of the file, and as Python numbers far more; nothing here needs them.
     Raises UserError when the file is missing, cut off or of another form, when an id is there twice
     and when an annotation names an image or a category that is not there.
     """
-    coco = optional("pycocotools.coco", "pycocotools").COCO()
-    coco.dataset = read_annotations(path, _without_outline)
+    content = read_annotations(path, _without_outline)
+    ids = {}
     for name, needed in NEEDED.items():
-        _check_list(path, name, coco.dataset.get(name), needed)
-    with redirect_stdout(StringIO()):  # it prints what it does
-        coco.createIndex()
-    indices = {"images": coco.imgs, "annotations": coco.anns, "categories": coco.cats}
-    for name, index in indices.items():
-        ids = [item["id"] for item in coco.dataset[name]]
-        if len(ids) > len(index):
-            twice = Counter(ids).most_common(1)[0][0]
+        _check_list(path, name, content.get(name), needed)
+        ids[name] = Counter(item["id"] for item in content[name])
+    for name, counts in ids.items():
+        if len(counts) < len(content[name]):
+            twice = counts.most_common(1)[0][0]
             raise UserError(f"{path}: '{name}' has id {twice} twice; {AGAIN}")
-    for kind, named, known in (
-        ("image", coco.imgToAnns, coco.imgs),
-        ("category", coco.catToImgs, coco.cats),
-    ):
-        unknown = named.keys() - known.keys()
+    for kind, key, name in (("image", "image_id", "images"), ("category", "category_id", "categories")):
+        unknown = {item[key] for item in content["annotations"]} - ids[name].keys()
         if unknown:
             raise UserError(f"{path}: an annotation is of {kind} {min(unknown)}, which is not there; {AGAIN}")
-    return coco
+    return content
 
 
 def box_of(annotation):

@@ -23,6 +23,16 @@ def read_annotations(path, object_hook=None):
     return content
 
 
+def read_text(path):
+    """The text of a UTF-8 file (a BOM is dropped, line ends stay); UserError where it is not one."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+
+
 def is_box(value):
     """Whether a value is a list of four numbers that may be pixels; NaN is no such number."""
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))

@@ -44,7 +44,7 @@ def columns_of(coco, path):
         found, wanted = next(pair for pair in pairs if pair[0] != pair[1])
         raise UserError(
             f"{path}: its {len(names)} categories are not COCO's {len(COCO_CLASSES)}: '{found}' in place of "
-            f"'{wanted}'; README.md says how own classes become a data set"
+            f"'{wanted}'; utils/prepare/prepare_custom.py takes any categories"
         )
     return {number: column for column, number in enumerate(ids)}
 

@@ -20,7 +20,7 @@ from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
 from utils.files import write_all
 from utils.options import Parser
-from utils.prepare.label_files import records_text, warn
+from utils.prepare.label_files import read_text, records_text, warn
 from utils.prepare.voc_xml import read_objects
 
 IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
@@ -63,13 +63,7 @@ def _what_is_there(data_path):
 
 def read_lines(path):
     """Return the stripped lines of a text file without the empty ones (BOM, CRLF accepted)."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    return [line.strip() for line in read_text(path).replace("\r", "\n").split("\n") if line.strip()]
 
 
 def lists_of(voc, split):
