@@ -1,6 +1,7 @@
 """COCO's form with own categories, and VOC's XML: labels and boxes against the plain truth."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from utils.errors import UserError
 from utils.prepare.box_readers import read_coco_file, read_voc_folder
+from utils.prepare.prepare_voc import target_of
+from utils.prepare.voc_xml import read_objects
 
 NAMES = {7: "pump house", 2: "valve", 30: "Rohr"}
 OBJECTS = st.lists(
@@ -69,6 +72,12 @@ def test_images_may_name_their_split_and_photos_lie_elsewhere(tmp_path):
         (f"{tmp_path}/photos/0.jpg", "val"),
         (f"{tmp_path}/photos/1.jpg", "train"),
     ]
+
+
+def test_own_categories_need_no_pycocotools(tmp_path, monkeypatch):
+    for module in ("pycocotools", "pycocotools.coco"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert len(read_coco_file(write_coco(tmp_path, {1: ("a.jpg", [])})).photos) == 1
 
 
 def test_what_is_not_cocos_form_is_refused(tmp_path):
@@ -166,9 +175,6 @@ def test_an_xml_without_photo_is_named(voc):
 
 def test_labels_are_those_of_prepare_voc(tmp_path, make_photo):
     """Difficult objects alone: 0 there, which evaluation ignores, and unknown here."""
-    from utils.prepare.prepare_voc import target_of
-    from utils.prepare.voc_xml import read_objects
-
     rng, names = np.random.default_rng(0), ["a", "b", "c"]
     (tmp_path / "photos").mkdir()
     for number in range(30):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -509,5 +510,5 @@ def test_a_share_that_is_none(share, capsys):
 
 
 def test_it_says_so_when_the_package_is_absent(data, refused, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "iterstrat.ml_stratifiers", None)
+    monkeypatch.setitem(sys.modules, "iterstrat.ml_stratifiers", None)
     assert "pip install iterative-stratification" in refused(write_columns(data))
