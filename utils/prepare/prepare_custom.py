@@ -59,7 +59,11 @@ def names_of(given):
     if given == ["auto"]:
         return None
     one = Path(given[0])
-    return names_in(one) if len(given) == 1 and (one.suffix == ".txt" or one.is_file()) else given
+    if len(given) > 1 or not (one.suffix == ".txt" or one.is_file()):
+        return given
+    if not names_in(one):
+        raise UserError(f"--classes {one} holds no name; write one a line")
+    return names_in(one)
 
 
 def look_at_photos(paths):
@@ -83,8 +87,6 @@ def make_splits(photos, records, facts, share, seed):
     """({"train", "val" or "test", or both: records}, a line that tells how, warnings)."""
     if check_splits(photos):
         names, how, notes = [photo.split for photo in photos], "as the annotations say", []
-        if set(names) == {"train"}:
-            notes.append("no photo is of the split val or test: train.py needs --tranval False")
     elif share == 0:
         names, how, notes = ["train"] * len(photos), "all, by --test_share 0", []
     else:
@@ -96,6 +98,8 @@ def make_splits(photos, records, facts, share, seed):
         how, several = f"stratified by labels, seed {seed}", sizes[sizes > 1]
         if len(several):
             how += f"; {several.sum()} photos look like others, in {len(several)} groups, each on one side"
+    if set(names) == {"train"}:
+        notes.append("no photo is kept for the evaluation: train.py needs --tranval False")
     splits = {name: [] for name in ("train", "val", "test") if name in names}
     for name, record in zip(names, records, strict=True):
         splits[name].append(record)

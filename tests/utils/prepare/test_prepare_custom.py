@@ -18,6 +18,7 @@ from utils.prepare import check_dataset, prepare_custom
 pytest.importorskip("iterstrat", reason="needs iterative-stratification")
 CLASSES = ["pump", "valve", "großer Tank"]
 SIZE = (60, 40)
+NOTHING = "warning: no photo is kept for the evaluation: train.py needs --tranval False\n"
 WORDS = {1: "1", 0: "0", 99: ""}
 
 
@@ -272,8 +273,8 @@ def test_the_share_may_be_another(data, run):
     written = write_columns(data)
     run(written, "--test_share", "0.5")
     assert len(read()[2]) == 20
-    code, out, _ = run(written, "--test_share", "0")
-    assert (code, read()[2]) == (0, [])
+    code, out, err = run(written, "--test_share", "0")
+    assert (code, read()[2], err) == (0, [], NOTHING)
     assert "40 train (all, by --test_share 0)" in out
     assert load_spec("made")[0].test_file is None
 
@@ -324,7 +325,7 @@ def test_two_splits_are_given(data, run, names, files):
 def test_one_split_is_given(data, run):
     code, _, err = run(write_list(data, dict.fromkeys(data.targets, "train")))
     assert (code, read()[2]) == (0, [])
-    assert "warning: no photo is of the split val or test: train.py needs --tranval False" in err
+    assert NOTHING in err
     shutil.rmtree("made")
     run(write_list(data, dict.fromkeys(data.targets, "test")))
     assert (load_spec("made")[0].train_file, len(read()[2])) == (None, 40)
@@ -420,6 +421,8 @@ def test_class_names_that_are_none(data, refused, names, said):
 def test_odd_class_names_in_the_annotations(data, refused):
     Path("own/list.csv").write_text("photos/photo 00.jpg,a\x07b\n")
     assert r"class 'a\x07b': a name must be of characters that can be printed" in refused("own/list.csv")
+    Path("names.txt").write_text("\n")
+    assert "--classes names.txt holds no name" in refused("own/list.csv", "--classes", "names.txt")
     Path("own/list.csv").write_text("photos/photo 00.jpg,\n")
     assert "no photo has a label, and no class is named; give --classes" in refused("own/list.csv")
 
