@@ -2,13 +2,17 @@
 
 import argparse
 import difflib
+import itertools
 import math
 import os
+import sys
 from pathlib import Path
 
 from datasets.transforms import AUGMENTATIONS
 from utils.evaluation.metrics import AP_KINDS, IGNORED_RULES, THRESHOLD
 from utils.rows import FORMATS
+
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # what word processors make of two hyphens
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,12 +27,28 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see --help\n")
 
     def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        self._check_dashes(args)
         namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            name = unknown[0].split("=")[0]
-            near = difflib.get_close_matches(name, self._option_string_actions, 1)
-            self.error(f"unknown argument {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+            self._unknown(unknown[0])
         return namespace
+
+    def _check_dashes(self, args):
+        """Tell of a misspelled option itself: argparse reads -heatmap as -h, and tells of others first."""
+        for word in itertools.takewhile(lambda word: word != "--", args):
+            name = word.split("=")[0]
+            bare = name.lstrip(DASHES)
+            known = name in self._option_string_actions or name == bare
+            if not known and (f"--{bare}" in self._option_string_actions or name.startswith("--")):
+                self._unknown(word)
+
+    def _unknown(self, word):
+        name = word.split("=")[0]
+        bare = name.lstrip(DASHES)
+        meant = name if name == bare else f"--{bare}"
+        near = difflib.get_close_matches(meant, self._option_string_actions, 1)
+        self.error(f"unknown argument {word}" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def boolean(text):
