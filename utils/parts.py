@@ -88,14 +88,14 @@ class Part:
         return True
 
     def _take(self, path, about):
-        if path == self.path:
-            _reopen(path)
         first = next(_lines(path), None)
         if first is not None and first.get("form") != FORM:
             raise UserError(f"{path} is of another version of this code; delete it to start anew")
         if first is not None and first != json.loads(json.dumps({"form": FORM, **about})):
             raise UserError(f"{path} was made by another model or threshold; delete it to start anew")
         self.done.update(row[0] for row in _rows(path))
+        if path == self.path:
+            _reopen(path)
 
     def _write(self, value):
         try:
@@ -109,10 +109,13 @@ class Part:
 
 def _lines(path):
     """The lines of a part, parsed; a last line that was torn, or is being written, is left out."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    try:
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged; delete it to start anew") from None
 
 
 def _rows(path):
