@@ -59,7 +59,7 @@ def main(args):
         args.model_path, args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset
     )
     print("Loaded trained params of model successfully.")
-    with staged(Path(args.save_dir)) as stage, tempfile.TemporaryDirectory() as scratch:
+    with staged(Path(args.save_dir)) as stage, tempfile.TemporaryDirectory(dir=stage) as scratch:
         files = export(kind, model, description, Path(scratch), stage, photos)
         said = check(model, description, files[0], kind, args.model_path, photos)
         about = describe(
@@ -93,7 +93,12 @@ def check(model, description, model_file, kind, source, photos):
     size = description["img_size"]
     batch = np.stack([read_pixels(path, size) for path in photos[:16]]) if photos else check_photos(size)
     expected = score_batch(model, batch, description["normalization"])  # (B, C)
-    engine = checking_engine(model_file, kind)
+    try:
+        engine = checking_engine(model_file, kind)
+    except (RuntimeError, ValueError, OSError) as error:  # Paddle does not notice that the disk is full
+        raise UserError(
+            f"the exported model cannot be read again ({error}); free some space or choose another --save_dir"
+        ) from None
     if engine is None:
         return "NOT compared with the checkpoint: neither onnxruntime nor openvino is installed"
     difference = np.abs(engine.run(batch) - expected)

@@ -28,7 +28,7 @@ from utils.files import read_json
 from utils.learner import Learner, Precision, make_optimizer
 from utils.losses import choose_loss
 from utils.options import make_parser
-from utils.plot_log import CAN_DRAW, draw_run
+from utils.plot_log import can_draw, draw_run
 from utils.resume import find_state
 from utils.run_folder import RunFolder, summary
 from utils.scalars import Scalars
@@ -103,7 +103,7 @@ def main(args):
     for epoch in range(start, args.total_epoch + 1):
         line = training.epoch(epoch, rates(args, spec, len(loaders[0]), epoch, processes), *begun)
         begun = ()
-        if run and CAN_DRAW:
+        if run and can_draw():
             draw_run(run.folder)
         if board:
             board.write(line)
@@ -169,7 +169,7 @@ def begin(run, found, resume, board):
     if board:
         for line in run.epochs():
             board.write(line)
-    if not CAN_DRAW:
+    if not can_draw():
         print("curves.png is not drawn without matplotlib: pip install matplotlib")
 
 

@@ -5,13 +5,14 @@ objects are: [{"class": column, "bbox": [x, y, width, height], "difficult": 0 or
 """
 
 import os
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import is_missing, read_json
 
 TARGETS = (-1, 0, 1, 99)  # negative, negative or difficult, positive, unspecified
 
@@ -41,7 +42,7 @@ def read_split(spec, folder, split):
     if name is None:
         raise UserError(f"data set {spec.name} in {folder} has no {split} split; prepare it with one")
     path, ignored = Path(folder) / name, spec.train_ignored if split == "train" else spec.test_ignored
-    if not os.path.exists(path):
+    if is_missing(path):
         raise UserError(f"no label file {path}; make it with {spec.prepare}, or say where with --data_dir")
     return read_records(path, len(spec.classes), ignored)
 
@@ -62,7 +63,7 @@ def read_records(path, num_classes, ignored=None):
 
 def read_list(path):
     """The records of a label file as they stand there; UserError when it is missing or is no list of any."""
-    if not os.path.exists(path):
+    if is_missing(path):
         raise UserError(f"no label file {path}; the scripts of utils/prepare make such files")
     records = read_json(path)
     if not isinstance(records, list) or not records:
@@ -98,10 +99,10 @@ def record_problem(record, num_classes):
         return f"{length} targets for {num_classes} classes; was it made for another class list?"
     wrong = [value for value in target if type(value) is not int or value not in TARGETS]
     if wrong:
-        return f"target {wrong[0]!r}; allowed are {TARGETS}"
+        return f"target {reprlib.repr(wrong[0])}; allowed are {TARGETS}"
     box = record.get("bbox")
     if box is not None and not _is_box(box):
-        return f"bbox {box!r} must be [x, y, width, height]"
+        return f"bbox {reprlib.repr(box)} must be [x, y, width, height]"
     if box is not None and record.get("objects") is not None:
         return "bbox is a part of a photo, objects are places in a whole one; leave one of them out"
     if not os.path.isfile(record["img_path"]):
@@ -111,12 +112,12 @@ def record_problem(record, num_classes):
 
 def _problem_of_objects(things, num_classes):
     if not isinstance(things, list | None):
-        return f"objects {things!r} must be a list"
+        return f"objects {reprlib.repr(things)} must be a list"
     wrong = [thing for thing in things or () if not _is_object(thing, num_classes)]
     if not wrong:
         return None
     form = f'{{"class": 0 to {num_classes - 1}, "bbox": [x, y, width, height], "difficult": 0 or 1}}'
-    return f"object {wrong[0]!r} must be {form}"
+    return f"object {reprlib.repr(wrong[0])} must be {form}"
 
 
 def _is_object(thing, num_classes):

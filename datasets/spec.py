@@ -6,12 +6,11 @@ files and a `classes.json`: {"classes": [...], "train": FILE, "test": FILE,
 "train_ignored": value in the training targets that the loss leaves out, or null}.
 """
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import is_missing, read_json
 
 CLASSES_FILE = "classes.json"  # beside the label files
 
@@ -113,7 +112,7 @@ def load_spec(dataset, data_dir=None):
     """
     if dataset in SPECS:
         spec, folder = SPECS[dataset], Path(data_dir or f"data/{dataset}")
-        if (folder / CLASSES_FILE).exists():
+        if not is_missing(folder / CLASSES_FILE):
             spec = _override(spec, folder / CLASSES_FILE)
             if spec.classes != SPECS[dataset].classes:
                 raise UserError(
@@ -121,7 +120,7 @@ def load_spec(dataset, data_dir=None):
                 )
         return spec, folder
     places = [Path(dataset), Path(data_dir or dataset)]  # the second: it moved since the checkpoint was made
-    home = next((place for place in places if os.path.isfile(place / CLASSES_FILE)), None)
+    home = next((place for place in places if not is_missing(place / CLASSES_FILE)), None)
     if home is None:
         raise UserError(
             f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}"

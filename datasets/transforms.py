@@ -6,7 +6,7 @@ import stat
 import warnings
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, UnidentifiedImageError
 
 from utils.errors import UserError
 
@@ -67,6 +67,8 @@ def photo_size(path, remedy=""):
 
 def why_unreadable(error):
     """One of UNREADABLE in words."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is no {', '.join(FORMATS)} file"
     return getattr(error, "strerror", None) or str(error).strip() or "it is damaged"
 
 

@@ -6,6 +6,7 @@ export need (see `describe` in train.py). Files with tensors alone are read too.
 """
 
 import math
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -131,8 +132,9 @@ def git_revision():
         "--dirty=+",
         "--exclude=*",
     ]
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # else --dirty writes to .git
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

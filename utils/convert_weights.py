@@ -8,6 +8,7 @@ and layout, and our description as metadata; a .pth has no place for the descrip
 is written by torch, which must be installed for that alone.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def parse_args(argv=None):
 
 def main(args):
     choose_device("cpu")
-    if Path(args.source).resolve() == Path(args.target).resolve():
+    if os.path.realpath(args.source) == os.path.realpath(args.target):
         raise UserError(f"IN and OUT are the same file, {args.source}; give OUT another name")
     told = (args.model, args.num_heads, args.lam, args.num_cls, args.img_size, args.dataset)
     model, description = load_checkpoint(args.source, *told)  # checks all names and shapes

@@ -51,7 +51,7 @@ def find_model(model_file):
     sister = path.with_suffix(SISTERS.get(path.suffix, path.suffix))
     if path.suffix not in (*SISTERS, ".onnx", ".xml"):
         raise UserError(f"--model_file {path} is none of .json, .pdmodel, .onnx and .xml")
-    if not path.is_file() and sister.is_file():
+    if not os.path.isfile(path) and os.path.isfile(sister):
         print(f"{path} is not there, {sister} is: taking it")
         return sister
     return path
@@ -65,7 +65,7 @@ def read_deploy(model_file, params_file=None):
     """
     path = Path(model_file).parent / NAME
     for needed in (Path(model_file), path):
-        if not needed.is_file():
+        if not os.path.isfile(needed):
             raise UserError(f"no file {needed}; make it with export_model.py")
     content = read_json(path, "export the model again")
     try:
@@ -90,19 +90,21 @@ def _identity(path):
     with open(path, "rb") as file:
         while block := file.read(2**20):
             digest.update(block)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"bytes": os.path.getsize(path), "sha256": digest.hexdigest()}
 
 
 def _check_file(file, known, path):
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UserError(f"no file {file}; make it with export_model.py")
     if file.name not in known:
         raise UserError(
             f"{path} is about {', '.join(known)}, not {file.name}; export each to a folder of its own"
         )
-    size, expected = os.path.getsize(file), known[file.name]["bytes"]
-    if size != expected:
-        raise UserError(f"{file} has {size} bytes, but {path} says {expected}; export or copy it again")
+    ours, size = known[file.name], os.path.getsize(file)
+    if size != ours["bytes"]:
+        raise UserError(f"{file} has {size} bytes, but {path} says {ours['bytes']}; export or copy it again")
+    if _identity(file)["sha256"] != ours["sha256"]:  # engines end the process, or compute something else
+        raise UserError(f"{file} is damaged, its checksum is not that in {path}; export or copy it again")
 
 
 def _is_complete(content):
@@ -120,4 +122,5 @@ def _is_complete(content):
         and content["resize"] == RESIZE
         and content["precision"] in PRECISIONS
         and all(type(file["bytes"]) is int for file in content["files"].values())
+        and all(isinstance(file["sha256"], str) for file in content["files"].values())
     )

@@ -89,7 +89,7 @@ def open_paddle(
 
     def configure(reuse_memory):
         """An inference.Config of these settings; reuse_memory: let tensors that are done with share it."""
-        config = inference.Config(str(model_file), str(params_file))
+        config = inference.Config(os.fsencode(model_file), os.fsencode(params_file))
         config.disable_glog_info()
         config.switch_ir_optim(ir_optim)
         if gpu:

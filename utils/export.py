@@ -61,6 +61,10 @@ def export_paddle(model, description, folder):
 
 def save_paddle(layer, size, folder):
     """Write a layer that takes photos (B, size, size, 3) uint8 as Paddle's two files; see export_paddle."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"Paddle cannot write to {folder}, whose name is no UTF-8; choose another") from None
     layer.eval()
     photos = paddle.static.InputSpec([None, size, size, 3], "uint8", "photos")
     static = paddle.jit.to_static(layer, input_spec=[photos], full_graph=True)

@@ -1,12 +1,16 @@
 """Files appear whole or not at all: written beside their place, flushed, renamed."""
 
+import errno
 import json
 import os
+import stat
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from utils.errors import UserError
+
+LARGEST = 1_000_000_000  # bytes of a JSON file; COCO's annotations have 450 million
 
 
 @contextmanager
@@ -15,13 +19,15 @@ def atomic_path(path):
 
     The temporary file is removed when the block raises. Before the rename its
     bytes are forced to disk, so that a power cut leaves the old file or the new one.
-    Raises UserError when the folder cannot be made or written.
+    Folders that it had to make go again, too. Raises UserError when the folder cannot be made or written.
     """
     path = Path(path)
+    made = _missing(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
+        _remove_empty(made)
         raise UserError(f"cannot write {path}: {error.strerror}; choose a folder that is writable") from None
     os.close(handle)
     try:
@@ -39,6 +45,8 @@ def atomic_path(path):
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if not os.path.lexists(path):
+            _remove_empty(made)
 
 
 @contextmanager
@@ -50,7 +58,7 @@ def staged(folder):
     folder cannot be made or written.
     """
     folder = Path(folder)
-    new = not folder.exists()
+    made = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".staged.", dir=folder) as temporary:
@@ -64,21 +72,24 @@ def staged(folder):
             f"cannot write to {folder}: {error.strerror or error}; choose another folder"
         ) from None
     finally:
-        if new and folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
+        _remove_empty(made)
 
 
 def write_text(path, text):
-    """Write `text` to `path` as UTF-8, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write `text` to `path` as UTF-8, whole or not at all.
+
+    Bytes of a file's name that are no text, which Python holds as lone surrogates, become \\udcff: in JSON
+    an escape that means them.
+    """
+    write_all({path: text})
 
 
 def write_all(texts):
-    """Write {path: text} as UTF-8; no file takes its place before all of them lie on the disk."""
+    """Write {path: text} as write_text; no file takes its place before all of them lie on the disk."""
     with ExitStack() as stack:
         for path, text in texts.items():
-            stack.enter_context(atomic_path(path)).write_text(text, encoding="utf-8")
+            temporary = stack.enter_context(atomic_path(path))
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path, value, indent=None):
@@ -86,14 +97,49 @@ def write_json(path, value, indent=None):
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path, remedy="make it anew with the prepare script"):
-    """Read a JSON file; UserError when it is missing, unreadable or not JSON (`remedy`: what to do then)."""
+def read_json(path, remedy="make it anew with the prepare script", object_hook=None):
+    """Read a JSON file; UserError when it is missing, unreadable or not JSON (`remedy`: what to do then).
+
+    object_hook: as of json.loads, for each object in it.
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path).decode(), object_hook=object_hook)
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"cannot read {path}: {error.strerror or error}; {remedy}") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); {remedy}") from None
+
+
+def read_bytes(path, largest=LARGEST):
+    """The bytes of a file; OSError where it cannot be read, is a pipe or a device, or is too large."""
+    about = os.stat(path)
+    if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+        raise OSError("it is no file")  # a pipe would be waited for, /dev/zero has no end
+    if about.st_size > largest:
+        raise OSError(f"it has {about.st_size} bytes, more than the {largest} that are read")
+    return Path(path).read_bytes()
+
+
+def is_missing(path):
+    """Whether nothing is there; what may not be looked at is not missing: reading it says why."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.ELOOP)
+    except ValueError:  # a zero byte
+        return True
+    return False
+
+
+def _missing(folder):
+    """Which of a folder and those above it are not there, the innermost first."""
+    return [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+
+
+def _remove_empty(folders):
+    with suppress(OSError):  # what is not empty stays, and what is around it
+        for folder in folders:
+            folder.rmdir()
 
 
 def _flush_to_disk(path):

@@ -1,6 +1,8 @@
 """Heat maps as files: for each photo and class a panel, and contact sheets of all photos."""
 
 import difflib
+import io
+import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.transforms import read_photo
-from utils.errors import UserError
+from utils.errors import UserError, printable
 from utils.files import atomic_path
 from utils.heatmap_pictures import TILE, contact_sheet, panel, photo_tiles
 
@@ -81,7 +83,7 @@ class HeatmapFolder:
         self.columns, self.with_predicted = choose_classes(names, classes)
         self.files = file_names(classes)
         self.sheets, self.groups = 0, []
-        if self.folder.exists() and not self.folder.is_dir():
+        if os.path.exists(folder) and not os.path.isdir(folder):
             raise UserError(f"--heatmap {folder} is a file; give the name of a folder")
 
     def add(self, path, name, maps, scores=None, predicted=None):
@@ -92,14 +94,14 @@ class HeatmapFolder:
         (C,) bool, which of them are predicted. Raises UserError as read_photo and atomic_path do.
         """
         scores = maps.scores if scores is None else scores
-        image = read_photo(path, enough=TILE)
+        image, shown = read_photo(path, enough=TILE), printable(Path(path).name)
         hits = [c for c, hit in enumerate(predicted if self.with_predicted else ()) if hit]
         chosen = sorted({*self.columns, *hits}, key=lambda c: -scores[c])
         written = []
         for c in chosen:
-            picture = panel(image, maps, c, f"{self.classes[c]}, {Path(path).name}", scores[c])
+            picture = panel(image, maps, c, f"{self.classes[c]}, {shown}", scores[c])
             written.append(self._write(picture, f"{name}.{self.files[c]}.jpg"))
-        tiles = photo_tiles(image, maps, chosen, self.classes, scores, Path(path).name)
+        tiles = photo_tiles(image, maps, chosen, self.classes, scores, shown)
         for start in range(0, len(tiles), SHEET):
             group = tiles[start : start + SHEET]
             if sum(map(len, self.groups)) + len(group) > SHEET:
@@ -116,6 +118,8 @@ class HeatmapFolder:
 
     def _write(self, picture, name):
         path = self.folder / name
+        jpeg = io.BytesIO()  # where the disk fills while Pillow writes to a file, it says nothing
+        picture.save(jpeg, "JPEG", quality=90, subsampling=0)
         with atomic_path(path) as temporary:
-            picture.save(temporary, "JPEG", quality=90, subsampling=0)
+            temporary.write_bytes(jpeg.getvalue())
         return path

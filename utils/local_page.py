@@ -31,9 +31,9 @@ def private_gradio():
         tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST  # it looks whether its own page answers
-        gradio = optional("gradio")
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # which would tell of these requests
         try:
+            gradio = optional("gradio")
+            logging.getLogger("httpx").setLevel(logging.WARNING)  # which would tell of these requests
             yield gradio
         finally:
             tempfile.tempdir = None

@@ -90,7 +90,7 @@ def check_output_folders(folders, photos):
 
 def check_output_folder(folder, photos, option):
     """UserError when what is written to `folder`, or below it, could replace one of the photos."""
-    if Path(folder).exists() and not Path(folder).is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"{option} {folder} is a file; name a folder")
     inside = os.path.join(os.path.realpath(folder), "")
     for path in photos:

@@ -6,11 +6,11 @@ RUN is the folder of a run or its log.jsonl. A dashed line is the mAP of the ave
 """
 
 import argparse
+import io
 import json
 import math
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from utils.optional import optional  # noqa: E402
 from utils.options import Parser  # noqa: E402
 
 LOG = "log.jsonl"
-CAN_DRAW = find_spec("matplotlib") is not None
 RATE = "learning rate of the trunk"
 TITLES = ("loss", RATE, "mAP")
 
@@ -121,8 +120,18 @@ def plot_runs(logs, out):
     for panel, title in zip(panels, TITLES, strict=True):
         _finish(panel, title)
     _legend(figure, panels[2].lines)
+    png = io.BytesIO()  # where the disk fills while Pillow writes to a file, it says nothing
+    figure.savefig(png, format="png")
     with atomic_path(out) as temporary:
-        figure.savefig(temporary, format="png")
+        temporary.write_bytes(png.getvalue())
+
+
+def can_draw():
+    """Whether there is a Matplotlib that works."""
+    try:
+        return bool(optional("matplotlib.figure"))
+    except UserError:
+        return False
 
 
 def draw_run(folder):

@@ -5,6 +5,7 @@ Order of photos and all draws derive from seed and epoch, so that on a CPU the r
 ends in the same weights, bit by bit, as one that was never interrupted.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _own_path(path, run):
     """The epoch_N or epoch_N_iter_I that a file of the run was made from: itself, or that of last or best."""
     description = None if path.suffix == STATE else read_checkpoint(path)[1] or {}
     known = description is None or "epoch" in description
-    if not known or path.parent.resolve() != run.folder.resolve():
+    if not known or os.path.realpath(path.parent) != os.path.realpath(run.folder):
         raise UserError(f"{path} is no checkpoint of the run in {run.folder}; name it with --save_dir")
     own = run.path(description["epoch"], description.get("iteration")) if description else path
     state = own.with_suffix(STATE)

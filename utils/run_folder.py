@@ -67,7 +67,7 @@ class RunFolder:
         """Append a dict to log.jsonl as one line, at once on disk."""
         text = json.dumps(line, ensure_ascii=False, allow_nan=False)
         log = self.folder / "log.jsonl"
-        with self._writing(log), open(log, "a", encoding="utf-8") as file:
+        with self._writing(log), open(log, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{text}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -90,7 +90,7 @@ def _read_scores(path):
         raise UserError(
             f"cannot read {path} ({error.strerror or error}); it lies beside the metrics.json of val.py --out"
         ) from None
-    except (ValueError, KeyError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, EOFError, MemoryError, BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no file of scores ({error}); make it anew with val.py --out") from None
     whole = scores.ndim == 2 and scores.shape == targets.shape and paths.shape == scores.shape[:1]
     if not (whole and paths.dtype.kind == "U" and scores.dtype.kind == "f" and np.isfinite(scores).all()):

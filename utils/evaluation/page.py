@@ -41,7 +41,7 @@ def write_report(folder, run, pictures=None, other=None):
     index = folder / "index.html"
     others = {"classes.csv": classes_csv(run, numbers), "curves.json": curves_json(run, numbers)}
     write_all({index: page, **{folder / name: text for name, text in others.items()}})
-    print(f"wrote {index} ({len(page.encode()) / 1e6:.1f} MB)")
+    print(f"wrote {index} ({index.stat().st_size / 1e6:.1f} MB)")
     return index
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from datasets.spec import CLASSES_FILE, SPECS, load_spec
 from utils.data_checks import ERROR
 from utils.errors import UserError, printable, run_script
-from utils.files import write_all, write_json
+from utils.files import is_missing, write_all, write_json
 from utils.options import make_parser
 from utils.prepare.label_checks import check_labels, check_wanted, read_split
 from utils.prepare.label_files import records_text
@@ -125,9 +125,9 @@ def fixed(spec, splits, findings, folder):
 
 def check_outputs(args, folder):
     """UserError for outputs that would change the data set itself, or anything else that is there."""
-    if args.fix and args.fix.exists() and not (args.fix.is_dir() and not any(args.fix.iterdir())):
+    if args.fix and not is_missing(args.fix) and not (os.path.isdir(args.fix) and not os.listdir(args.fix)):
         raise UserError(f"--fix {args.fix} exists and is not empty; name a new folder")
-    if args.json and args.json.exists() and os.path.samefile(args.json.parent, folder):
+    if args.json and os.path.exists(args.json) and os.path.samefile(args.json.parent, folder):
         raise UserError(f"--json {args.json} is a file of the data set; give another name")
 
 
@@ -135,7 +135,7 @@ def names_of(given):
     """The class names of --names: those of a data set, or of a text file, one a line."""
     if given is None:
         return None
-    if given in SPECS or Path(given).is_dir():
+    if given in SPECS or os.path.isdir(given):
         return load_spec(given)[0].classes
     try:
         names = [line.strip() for line in Path(given).read_text(encoding="utf-8-sig").splitlines()]

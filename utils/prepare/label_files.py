@@ -2,9 +2,9 @@
 
 import json
 import sys
-from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import read_json
 
 LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
 AGAIN = "unpack the annotations again"
@@ -12,12 +12,7 @@ AGAIN = "unpack the annotations again"
 
 def read_annotations(path, object_hook=None):
     """Read somebody's annotations, a JSON object; object_hook: as of json.loads, for each object in it."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_hook=object_hook)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; {AGAIN}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); {AGAIN}") from None
+    content = read_json(path, AGAIN, object_hook)
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no annotations: a JSON object was expected; {AGAIN}")
     return content

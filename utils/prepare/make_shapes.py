@@ -4,6 +4,7 @@ A small data set that anyone can make in seconds, to try a whole training on. A 
 depends on the seed and its number alone; JPEG bytes also on the version of Pillow.
 """
 
+import io
 import os
 import sys
 import tempfile
@@ -33,7 +34,9 @@ def write_picture(number, folder, seed, size):
     """
     pixels, shapes, quality = draw_scene(seed, number, size)
     name = f"{number:06d}"
-    Image.fromarray(pixels).save(folder / "JPEGImages" / f"{name}.jpg", quality=quality)
+    jpeg = io.BytesIO()  # where the disk fills while Pillow writes to a file, it says nothing
+    Image.fromarray(pixels).save(jpeg, "JPEG", quality=quality)
+    (folder / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg.getvalue())
     root = ET.Element("annotation")
     _add(root, "folder", "VOC2007")
     _add(root, "filename", f"{name}.jpg")
@@ -130,7 +133,7 @@ def parse_args(argv=None):
 
 def main(args):
     check_args(args)
-    new = not args.out_dir.exists()
+    new = not os.path.exists(args.out_dir)
     try:
         args.out_dir.mkdir(parents=True, exist_ok=True)
         # built inside --out_dir, which may be a disk of its own: renaming works within one only

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.spec import CLASSES_FILE, COCO_CLASSES
 from utils.errors import UserError, run_script
-from utils.files import read_json, write_all
+from utils.files import is_missing, read_json, write_all
 from utils.options import Parser
 from utils.prepare.coco_json import box_of, read_coco
 from utils.prepare.label_files import records_text, warn
@@ -115,7 +115,7 @@ def read_split(data_path, split, year, keep_empty):
 def check_out_dir(out_dir, train_file):
     """UserError where `out_dir` holds a classes.json of other label files: the two would be mixed up."""
     path = out_dir / CLASSES_FILE
-    if not path.exists():
+    if is_missing(path):
         return
     known = read_json(path)
     train = known.get("train") if isinstance(known, dict) else None

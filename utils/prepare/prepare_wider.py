@@ -8,6 +8,7 @@ original of CSRA. A person whose box holds no pixel of the photo is left out.
 
 import json
 import os
+import reprlib
 import sys
 from pathlib import Path
 
@@ -63,9 +64,11 @@ def read_images(path):
 
 def check_attributes(path, names):
     """UserError where {id: name} has not WIDER's attributes in their order; letters' case does not matter."""
-    if not isinstance(names, dict) or not all(key.isdecimal() for key in names):
+    if not isinstance(names, dict) or not all(
+        key.isdecimal() and len(key) < 9 and isinstance(name, str) for key, name in names.items()
+    ):
         raise UserError(f"{path}: 'attribute_id_map' must be an object of numbers and names; {AGAIN}")
-    found = [str(names[key]).lower() for key in sorted(names, key=int)]
+    found = [names[key].lower() for key in sorted(names, key=int)]
     if len(found) != len(WIDER_CLASSES):
         raise UserError(f"{path} has {len(found)} attributes, WIDER has {len(WIDER_CLASSES)}; {AGAIN}")
     ours = [name.lower() for name in WIDER_CLASSES]
@@ -90,12 +93,12 @@ def _problem(image):
 def _problem_of_person(person):
     attribute = person.get("attribute") if isinstance(person, dict) else None
     if not isinstance(attribute, list) or len(attribute) != len(WIDER_CLASSES):
-        return f"attribute {attribute!r} must be a list of {len(WIDER_CLASSES)}"
+        return f"attribute {reprlib.repr(attribute)} must be a list of {len(WIDER_CLASSES)}"
     wrong = [value for value in attribute if type(value) is not int or value not in (-1, 0, 1)]
     if wrong:
-        return f"attribute {wrong[0]!r} is none of 1, 0 and -1"
+        return f"attribute {reprlib.repr(wrong[0])} is none of 1, 0 and -1"
     if not is_box(person.get("bbox")):
-        return f"bbox {person.get('bbox')!r} must be [x, y, width, height]"
+        return f"bbox {reprlib.repr(person.get('bbox'))} must be [x, y, width, height]"
     return None
 
 

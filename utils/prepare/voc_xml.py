@@ -3,11 +3,13 @@
 from typing import NamedTuple
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, parse
+from defusedxml.ElementTree import ParseError, fromstring
 
 from utils.errors import UserError
+from utils.files import read_bytes
 from utils.prepare.label_files import LARGEST
 
+LARGEST_FILE = 10_000_000  # bytes; those of VOC have a few thousand
 DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -27,9 +29,9 @@ def read_objects(xml_path):
     hand, foot) has a <name> too. UserError for XML that is broken or defines entities.
     """
     try:
-        root = parse(xml_path).getroot()
+        root = fromstring(read_bytes(xml_path, LARGEST_FILE))
     except OSError as error:
-        raise UserError(f"cannot read {xml_path}: {error.strerror}") from None
+        raise UserError(f"cannot read {xml_path}: {error.strerror or error}") from None
     except DefusedXmlException as error:
         raise UserError(f"{xml_path} defines XML entities, which are not read: {error}") from None
     except (ParseError, ValueError, LookupError) as error:  # the last two: odd encodings

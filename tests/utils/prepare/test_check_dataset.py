@@ -110,7 +110,13 @@ def truncated(data):
 def no_photo(data):
     with open(data.test[0]["img_path"], "w") as file:
         file.write("<html>moved</html>")
-    return "error", "photo", "test", [0], "1 photos cannot be read: photos/8.jpg (cannot identify image file"
+    return (
+        "error",
+        "photo",
+        "test",
+        [0],
+        "1 photos cannot be read: photos/8.jpg (it is no JPEG",
+    )
 
 
 def bomb(data):
