@@ -12,6 +12,7 @@ import paddle.nn.functional as F
 
 from models import normalize
 from utils.errors import UserError
+from utils.home import new_home
 from utils.predictions import read_pixels
 
 OPSET = 17  # of ONNX
@@ -67,8 +68,9 @@ def save_paddle(layer, size, folder):
         raise UserError(f"Paddle cannot write to {folder}, whose name is no UTF-8; choose another") from None
     layer.eval()
     photos = paddle.static.InputSpec([None, size, size, 3], "uint8", "photos")
-    static = paddle.jit.to_static(layer, input_spec=[photos], full_graph=True)
-    paddle.jit.save(static, str(folder / "model"))
+    with new_home(folder):  # into which Paddle writes the layer's code
+        static = paddle.jit.to_static(layer, input_spec=[photos], full_graph=True)
+        paddle.jit.save(static, str(folder / "model"))
     (folder / "model.pdiparams.info").unlink(missing_ok=True)  # only for fine-tuning
     graph = next(path for path in (folder / "model.json", folder / "model.pdmodel") if path.exists())
     return [graph, folder / "model.pdiparams"]

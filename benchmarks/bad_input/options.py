@@ -113,7 +113,7 @@ def two_thresholds(folder):
 @bad(
     "predict",
     "a table of a kind that is not written",
-    "argument --out: 'scores.xlsx' must end in .json or .csv; see --help",
+    "argument --out: 'scores.xlsx' must end in .json, .jsonl or .csv; see --help",
 )
 def table(folder):
     return ["--img_dir", photo("a.png"), "--out", "scores.xlsx"]

@@ -77,7 +77,7 @@ def predict_in_file(folder):
 @bad(
     "predict",
     "heat maps on a full disk",
-    "cannot write maps/a.blue.jpg: ...; free some space or choose another folder",
+    "cannot write maps/a....jpg: ...; free some space or choose another folder",
     FULL,
 )
 def heatmap_full(folder):
@@ -111,7 +111,7 @@ def heatmap_class(folder):
 @bad(
     "predict",
     "a folder of 300 letters",
-    "cannot write mmm...mmm/a.blue.jpg: File name too long; choose a folder that is writable",
+    "cannot write mmm...mmm/a....jpg: File name too long; choose a folder that is writable",
 )
 def heatmap_long(folder):
     return predict("--heatmap", "m" * 300)

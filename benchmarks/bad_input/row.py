@@ -12,6 +12,7 @@ import importlib
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from utils.errors import run_script
 
+UMASK = 0o027  # unlike most people's, so that one sees who takes no notice
 ROWS = []  # all, in the order of the table
 
 
@@ -58,11 +60,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a script ended: exit code, lines on standard error, names that are new, gone or changed."""
+    """How a script ended: exit code, lines on standard error, names that are new, gone or changed.
+
+    loose: those of them whose mode is not what the umask says.
+    """
 
     code: int
     errors: list
     changed: list
+    loose: list
 
     def problems(self, row):
         """In what it is not as the Row says, in words."""
@@ -76,6 +82,7 @@ class Outcome:
             *([] if re.fullmatch(pattern, "\n".join(self.errors)) else [f"it said {self.errors}"]),
             *([f"it wrote {stray}"] if stray else []),
             *([f"it did not write {absent}"] if absent else []),
+            *([f"it took no notice of the umask: {self.loose}"] if self.loose else []),
         ]
 
 
@@ -102,7 +109,7 @@ def place():
     folder = Path(tempfile.mkdtemp(prefix="bad_input_")).resolve()
     folder.chmod(0o755)
     os.chdir(folder)
-    mask = os.umask(0o022)
+    mask = os.umask(UMASK)
     try:
         yield folder
     finally:
@@ -119,7 +126,8 @@ def run_row(row):
         before = tree(folder)
         with row.around(folder):
             code, _, errors = call(row.script, argv)
-        return Outcome(code, errors.splitlines(), changes(before, tree(folder)))
+        after = tree(folder)
+        return Outcome(code, errors.splitlines(), changes(before, after), loose(before, after, UMASK))
 
 
 def call(script, argv):
@@ -185,3 +193,10 @@ def tree(folder):
 def changes(before, after):
     """Names that two trees differ in."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def loose(before, after, umask):
+    """Names of what is new in a tree and has not the mode that follows from the umask."""
+    usual = {name: (0o777 if stat.S_ISDIR(mode) else 0o666) & ~umask for name, (mode, _) in after.items()}
+    new = after.keys() - before.keys()
+    return sorted(name for name in new if stat.S_IMODE(after[name][0]) != usual[name])

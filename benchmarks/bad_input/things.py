@@ -7,6 +7,7 @@ import resource
 import shutil
 import sys
 import tempfile
+import zlib
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,8 @@ def photo(path, size=(40, 30)):
     """Write a photo; its path as text."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(path)
+    rng = np.random.default_rng(zlib.crc32(os.fsencode(path)))  # no two alike
+    Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(path)
     return str(path)
 
 
@@ -77,6 +79,8 @@ def description(**changes):
 @cache
 def _made():
     """A folder, for as long as the process lives, with a checkpoint and what was exported from it."""
+    import paddle
+
     import export_model
     from benchmarks.bad_input.row import captured
     from models import build_model
@@ -84,6 +88,7 @@ def _made():
     from utils.device import choose_device
 
     choose_device("cpu")
+    paddle.seed(0)
     folder = tempfile.TemporaryDirectory(prefix="bad_input_")
     checkpoint = Path(folder.name, "model.pdparams")
     save_checkpoint(checkpoint, build_model(MODEL, 3, 1, 0.1), description())

@@ -22,6 +22,7 @@ from utils.evaluation.curves import (
 )
 from utils.evaluation.metrics import resolve_ignored
 from utils.evaluation.object_size import ap_by_size, largest_shares
+from utils.rows import cell
 
 ENOUGH = 15  # positives for the AP of a class to say something
 MOST = 3  # photos of a kind shown of each class
@@ -110,7 +111,7 @@ def _by_size(run, kind):
 def classes_csv(run, numbers):
     """A row a class, fractions; empty where there is no figure."""
     table = {
-        "class": run.classes,
+        "class": [cell(name) for name in run.classes],
         "positives": run.figures["positives"],
         "ap": numbers.ap,
         "ap_low": numbers.ap_interval[0],
