@@ -89,7 +89,7 @@ class Part:
 
     def _take(self, path, about):
         first = next(_lines(path), None)
-        if first is not None and first.get("form") != FORM:
+        if first is not None and (not isinstance(first, dict) or first.get("form") != FORM):
             raise UserError(f"{path} is of another version of this code; delete it to start anew")
         if first is not None and first != json.loads(json.dumps({"form": FORM, **about})):
             raise UserError(f"{path} was made by another model or threshold; delete it to start anew")
@@ -119,7 +119,11 @@ def _lines(path):
 
 
 def _rows(path):
-    return (line for line in _lines(path) if isinstance(line, list))
+    for line in _lines(path):
+        if isinstance(line, list):
+            if [type(value) for value in line] != [str, list, list, int, int]:
+                raise UserError(f"{path} is damaged; delete it to start anew")
+            yield line
 
 
 def _is_complete(path):

@@ -134,7 +134,7 @@ def xml_external(folder):
     VOC,
     "an XML of 1 GB",
     "cannot read VOCdevkit/VOC2007/Annotations/a.xml: it has 1073741824 bytes, more than the "
-    "10000000 that are read",
+    "1000000 that are read",
 )
 def xml_large(folder):
     argv = voc()

@@ -9,7 +9,7 @@ from utils.errors import UserError
 from utils.files import read_bytes
 from utils.prepare.label_files import LARGEST
 
-LARGEST_FILE = 10_000_000  # bytes; those of VOC have a few thousand
+LARGEST_FILE = 1_000_000  # bytes; those of VOC have a few thousand
 DIFFICULT = {"": False, "0": False, "false": False, "1": True, "true": True}
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
