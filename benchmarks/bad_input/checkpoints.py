@@ -322,7 +322,7 @@ def convert_package(folder):
     return [checkpoint(), "best.safetensors"]
 
 
-@bad("app", "half a checkpoint", "?", needs=("gradio",))
+@bad("app", "half a checkpoint", "model.pdparams is damaged or no checkpoint (...)", needs=("gradio",))
 def app_truncated(folder):
     os.truncate(checkpoint(), 1_000_000)
     return ["--load_from", "model.pdparams", "--port", "17860", "--device", "cpu"]

@@ -197,9 +197,3 @@ def box_outside(folder):
     record = {"img_path": photo("a.png"), "target": [1, 0, 0], "bbox": [500, 500, 10, 10]}
     data_set(records=[record])
     return ["--load_from", checkpoint(), "--device", "cpu", "--num_workers", "0", "--out", "out"]
-
-
-@bad("export_model", "no photo to calibrate on", "?", needs=("openvino", "paddle2onnx", "nncf"))
-def calib(folder):
-    os.mkdir("photos")
-    return ["--model_path", checkpoint(), "--format", "openvino", "--int8", "--calib", "photos"]
