@@ -4,7 +4,7 @@ import json
 import sys
 
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import read_bytes, read_json
 
 LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
 AGAIN = "unpack the annotations again"
@@ -21,9 +21,9 @@ def read_annotations(path, object_hook=None):
 def read_text(path):
     """The text of a UTF-8 file (a BOM is dropped, line ends stay); UserError where it is not one."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
