@@ -94,6 +94,20 @@ def test_unknown_labels_count_in_no_figure(trained, monkeypatch):
     assert results["checkpoint"]["classes"] == CLASSES
 
 
+def test_photos_kept_for_the_end_are_a_data_set(trained, monkeypatch, capsys):
+    """Given train, val and test, the last is evaluated by naming its folder."""
+    folder, _, checkpoint = trained
+    monkeypatch.chdir(folder)
+    rows = list(csv.reader(Path("mine/labels.csv").read_text(encoding="utf-8").splitlines()))
+    with open("mine/split.csv", "w", newline="", encoding="utf-8") as file:
+        splits = ["split", *(["train"] * 20), *(["val"] * 7), *(["test"] * 5)]
+        csv.writer(file).writerows([*row, split] for row, split in zip(rows, splits, strict=True))
+    call(prepare_custom, "mine/split.csv", "--out_dir", "data/three")
+    for dataset, photos in (("data/three", 7), ("data/three/test", 5)):
+        call(val, "--load_from", checkpoint, "--dataset", dataset, "--device", "cpu")
+        assert f"{photos} photos of {dataset}, test split" in capsys.readouterr().out
+
+
 def test_predict_export_and_infer_know_the_classes(trained, monkeypatch):
     folder, _, checkpoint = trained
     monkeypatch.chdir(folder)

@@ -24,7 +24,7 @@ def about_run(metrics):
             _text(options.get("split"), "{} split"),
         ),
         "AP": AP_WORDS.get(_text(metrics.get("ap_definition"))),
-        "difficult labels": _difficult(_text(options.get("difficult")), metrics.get("ignored")),
+        "difficult or unknown": _difficult(_text(options.get("difficult")), metrics.get("ignored")),
         "threshold": _threshold(metrics.get("threshold")),
         "temperature": _text(metrics.get("temperature")) if metrics.get("temperature") != 1 else "",
         "top-3": _six(dict_at(metrics, "top3")),

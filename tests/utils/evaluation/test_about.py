@@ -37,7 +37,7 @@ def test_a_run_in_words():
         "model": "resnet101, 1 heads, lambda 0.1, 448 px, epoch 30, averaged weights",
         "data": "voc07, test split",
         "AP": "interpolated: area under the envelope (VOC 2010 and later)",
-        "difficult labels": "counted as negative",
+        "difficult or unknown": "counted as negative",
         "threshold": "one for each class, 0.250 to 0.500",
         "temperature": "1.5",
         "top-3": "CP 50.0",
@@ -45,6 +45,6 @@ def test_a_run_in_words():
     }
     assert "temperature" not in about_run({"temperature": 1.0})
     assert about_run({"threshold": 0.5, "ignored": 7}) == {
-        "difficult labels": "left out (7 labels)",
+        "difficult or unknown": "left out (7 labels)",
         "threshold": "0.5 for all classes",
     }
