@@ -18,7 +18,17 @@ from benchmarks.bad_input.row import ROWS, run_row  # noqa: E402
 from utils.files import write_text  # noqa: E402
 from utils.options import Parser  # noqa: E402
 
-TOPICS = ("options", "photos", "labels", "checkpoints", "deployed", "annotations", "outputs", "odd")
+TOPICS = (
+    "options",
+    "photos",
+    "labels",
+    "checkpoints",
+    "deployed",
+    "annotations",
+    "own_data",
+    "outputs",
+    "odd",
+)
 for topic in TOPICS:
     importlib.import_module(f"benchmarks.bad_input.{topic}")  # adds its rows
 

@@ -214,7 +214,7 @@ def coco_captions(folder):
     COCO,
     "other categories than COCO's",
     "coco/annotations/instances_train2014.json: its 1 categories are not COCO's 80: 'scratch' in "
-    "place of 'person'; README.md says how own classes become a data set",
+    "place of 'person'; utils/prepare/prepare_custom.py takes any categories",
     needs=("pycocotools",),
 )
 def coco_categories(folder):

@@ -1,5 +1,6 @@
 """Odd, but sound."""
 
+import json
 import os
 from pathlib import Path
 
@@ -124,6 +125,19 @@ def convert_odd(folder):
 @works("utils/prepare/prepare_voc", HOSTILE, "label files hold the names", leaves=("out",))
 def voc_odd(folder):
     return voc(ids=(ODD.replace("caf\udce9", "b"), "=1+1"))
+
+
+@works("utils/prepare/prepare_custom", HOSTILE, "label files hold the names", leaves=("out",))
+def custom_odd(folder):
+    paths = [photo(name, (64, 48)) for name in NAMES]
+    splits = ["train", "train", "train", "test", "test"]
+    lines = [
+        {"path": path, "labels": ["=1+1", TEXT], "split": split}
+        for path, split in zip(paths, splits, strict=True)
+    ]
+    with open(f"{TEXT}.jsonl", "w") as file:
+        file.writelines(f"{json.dumps(line)}\n" for line in lines)
+    return [f"{TEXT}.jsonl", "--out_dir", "out"]
 
 
 @works("utils/prepare/prepare_wider", HOSTILE, "label files hold the names", leaves=("out",))

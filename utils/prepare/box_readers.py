@@ -40,7 +40,7 @@ def read_coco_file(path, photos=None):
 def annotations_of(folder):
     """The folder with VOC's XML files: `folder`, or Annotations in it."""
     inner = Path(folder, "Annotations")
-    return inner if inner.is_dir() else Path(folder)
+    return inner if os.path.isdir(inner) else Path(folder)
 
 
 def read_voc_folder(folder, photos=None):

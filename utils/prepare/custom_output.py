@@ -8,7 +8,7 @@ from datasets.records import as_records
 from datasets.spec import CLASSES_FILE
 from utils.data_checks import check_records
 from utils.errors import UserError, printable
-from utils.files import read_json
+from utils.files import is_missing, read_json
 from utils.prepare.label_checks import Split, check_names
 from utils.prepare.label_files import records_text
 from utils.prepare.labelled import UNKNOWN
@@ -37,8 +37,8 @@ def texts_of(out_dir, source, classes, splits):
 
 def check_outputs(texts, out_dir):
     """UserError where a file would be replaced that is none of an earlier run."""
-    there = [path for path in texts if path.exists()]
-    about = read_json(out_dir / CLASSES_FILE) if (out_dir / CLASSES_FILE).exists() else None
+    there = [path for path in texts if not is_missing(path)]
+    about = None if is_missing(out_dir / CLASSES_FILE) else read_json(out_dir / CLASSES_FILE)
     if there and not (isinstance(about, dict) and "source" in about):
         raise UserError(f"{there[0]} is there and not of an earlier run; choose another --out_dir")
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from utils.data_checks import examples
 from utils.errors import UserError, printable, run_script
-from utils.files import write_all
+from utils.files import is_missing, write_all
 from utils.options import OPTIONS, make_parser, number
 from utils.prepare.box_readers import annotations_of, read_coco_file, read_voc_folder
 from utils.prepare.custom_output import check_outputs, findings_of, summary, texts_of
@@ -37,21 +37,30 @@ KINDS = "a .csv, .jsonl or COCO .json file, or a folder of VOC's XML or YOLO's t
 
 def read_source(path, photos):
     """The Source of what lies at `path`, by its suffix or by what the folder holds."""
-    if photos and not photos.is_dir():
+    if photos and not os.path.isdir(photos):
         raise UserError(f"--photos {photos} is no folder; name the one that the photos' paths count from")
-    if path.is_dir():
+    if is_missing(path):
+        raise UserError(f"{path} is not there; IN is {KINDS}")
+    if os.path.isdir(path):
+        check_folder(path)
         has_xml, has_text = any(annotations_of(path).glob("*.xml")), bool(label_files(path))
         if has_xml and has_text:
             raise UserError(f"{path} holds VOC's XML and text files as well; name a folder with one of them")
         if not has_xml and not has_text:
             raise UserError(f"{path} holds no VOC XML and no text files of YOLO; IN is {KINDS}")
         return (read_voc_folder if has_xml else read_yolo_folder)(path, photos)
-    if not path.exists():
-        raise UserError(f"{path} is not there; IN is {KINDS}")
     if path.suffix.lower() not in READERS:
         raise UserError(f"{path}: what is it? IN is {KINDS}")
     reader = READERS[path.suffix.lower()]
     return (read_lines if reader is read_coco_file and is_lines(path) else reader)(path, photos)
+
+
+def check_folder(path):
+    """UserError where a folder cannot be listed: looking for files in it finds none, and says nothing."""
+    try:
+        os.listdir(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; change its permissions") from None
 
 
 def names_of(given):
@@ -59,7 +68,7 @@ def names_of(given):
     if given == ["auto"]:
         return None
     one = Path(given[0])
-    if len(given) > 1 or not (one.suffix == ".txt" or one.is_file()):
+    if len(given) > 1 or not (one.suffix == ".txt" or os.path.isfile(one)):
         return given
     if not names_in(one):
         raise UserError(f"--classes {one} holds no name; write one a line")

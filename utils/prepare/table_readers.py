@@ -11,6 +11,7 @@ in a further column or key, "unknown". A column or key "split" says train, val o
 import csv
 import io
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -135,6 +136,8 @@ def read_lines(path, photos=None):
 
 def is_lines(path):
     """Whether the first line of a file is a whole record with labels, as in JSON lines."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
     with suppress(OSError, ValueError, RecursionError), open(path, encoding="utf-8-sig") as file:
         record = json.loads(file.readline(LONGEST_LINE))
         return isinstance(record, dict) and "labels" in record

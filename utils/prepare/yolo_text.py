@@ -4,6 +4,7 @@ Where they lie: in a folder beside their photos; in labels/ with the photos in i
 train/ and val/ below; or in train/labels/ and train/images/. Class names stand in classes.txt or data.yaml.
 """
 
+import os
 from pathlib import Path
 
 from datasets.transforms import photo_size
@@ -55,11 +56,13 @@ def images_of(path, folder):
 def class_names(folder):
     """The names, by number; UserError where there is no list of them."""
     texts = (folder / NAMES, folder / LABELS / NAMES, folder.parent / NAMES)
-    path = next((path for path in texts if path.is_file()), None)
+    path = next((path for path in texts if os.path.isfile(path)), None)
     if path:
         names = [line.strip() for line in read_text(path).strip().split("\n")]
         return checked(names, path)
-    path = next((at / DESCRIPTION for at in (folder, folder.parent) if (at / DESCRIPTION).is_file()), None)
+    path = next(
+        (at / DESCRIPTION for at in (folder, folder.parent) if os.path.isfile(at / DESCRIPTION)), None
+    )
     if path:
         return checked(_described(path), path)
     raise UserError(f"{folder} holds text files but no {NAMES} (one class a line) or {DESCRIPTION}")
