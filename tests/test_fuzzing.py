@@ -17,13 +17,15 @@ from datasets.transforms import photo_size, read_photo
 from utils.deploy import RESIZE, read_deploy
 from utils.errors import UserError
 from utils.evaluation.compare import read_other
-from utils.optional import optional
 from utils.parts import FORM, Part
 from utils.plot_log import read_log
+from utils.prepare.box_readers import read_coco_file
 from utils.prepare.coco_json import box_of, read_coco
 from utils.prepare.photo_facts import facts_of
 from utils.prepare.prepare_wider import read_images
+from utils.prepare.table_readers import read_lines, read_table
 from utils.prepare.voc_xml import read_objects
+from utils.prepare.yolo_text import class_names, read_yolo_folder
 from utils.thresholds import read_thresholds
 
 CLASSES = ["red", "green"]
@@ -83,7 +85,7 @@ XML = """<?xml version="1.0" encoding="utf-8"?><!DOCTYPE annotation [<!ELEMENT a
 
 
 def coco(path):
-    optional("pycocotools.coco", "pycocotools")
+    pytest.importorskip("pycocotools")
     found = read_coco(path)
     return [box_of(annotation) for annotation in found.anns.values()]
 
@@ -103,6 +105,17 @@ def metrics(path):
     return read_other(path, [PHOTO], np.ones((1, 2), np.int8), CLASSES)
 
 
+def yolo(path):
+    (path.parent / PHOTO).write_bytes(picture("PNG"))
+    (path.parent / "classes.txt").write_text("red\ngreen\n")
+    return read_yolo_folder(path.parent)
+
+
+def described(path):
+    pytest.importorskip("yaml")
+    return class_names(path.parent)
+
+
 def part(path):
     return Part(path.with_name("table.json"), {"model": 1}, resume=True).done
 
@@ -114,6 +127,8 @@ JSON = {  # name of the file -> (content, reader)
     "deploy.json": (DEPLOY, deploy),
     "metrics.json": ({"checkpoint": {"classes": CLASSES}}, metrics),
     "coco.json": (COCO, coco),
+    "own_coco.json": (COCO, read_coco_file),
+    "lines.jsonl": ({"path": PHOTO, "labels": ["red"], "unknown": ["green"], "split": "val"}, read_lines),
     "wider.json": (WIDER, read_images),
     "log.jsonl": (LINE, read_log),
     "table.json.part-0-1": ({"form": FORM, "model": 1}, part),
@@ -121,6 +136,10 @@ JSON = {  # name of the file -> (content, reader)
 OTHERS = {
     "voc.xml": (XML.encode(), read_objects),
     "scores.npz": (scores(), other),
+    "list.csv": (b'path,labels,unknown\nphoto.png,red;"green",\n"a, b.png",,red\n', read_table),
+    "columns.csv": (b"path;red;green;split\nphoto.png;1;;train\nb.png;0;1.0;test\n", read_table),
+    "yolo/photo.txt": (b"0 0.5 0.5 0.25 0.25\n1 0 0 1 0 1 1\n", yolo),
+    "described/data.yaml": (b"names:\n  0: red\n  1: &a green\nnc: 2\n", described),
     **{f"read.{kind}": (picture(kind), read_photo) for kind in ("JPEG", "PNG", "BMP", "WEBP")},
     **{f"size.{kind}": (picture(kind), photo_size) for kind in ("JPEG", "PNG", "BMP", "WEBP")},
     **{f"facts.{kind}": (picture(kind), facts_of) for kind in ("JPEG", "PNG", "BMP", "WEBP")},
@@ -141,6 +160,7 @@ def _here(folder, monkeypatch):
 
 def outcome(read, path, content):
     """What a reader makes of a file: ("read", result) or ("told", line); any other exception passes."""
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     start = time.monotonic()
     try:
@@ -242,6 +262,36 @@ def test_deep_json_is_read_or_told(folder, name, depth):
         text = json.dumps(content).replace(spot, deep, 1)
         outcome(read, folder / name, f"{text}\n".encode())
     outcome(read, folder / name, deep.encode() + b"\n")
+
+
+# --- tables made by a grammar
+
+WORDS = ["path", "labels", "split", "unknown", "red", "green", "0", "1", "2", "photo.png", "train", "val"]
+CELLS = st.sampled_from(
+    WORDS + ["", " ", '"', '""', '"a\nb"', ";", "red;green", "\t", "\0", "\r", "\ufeff", "=1+1"]
+)
+
+
+NUMBERS = ["0", "1", "2", "-1", "0.5", "1e9", "nan", "inf", "1e999", "x"]
+
+
+@settings(max_examples=200)
+@given(rows=st.lists(st.lists(CELLS, max_size=5), max_size=6), mark=st.sampled_from(",;\t"))
+def test_any_table_is_read_or_told(folder, rows, mark):
+    text = "\n".join(mark.join(cells) for cells in [["path", "labels"][: len(rows) % 3], *rows])
+    kind, result = outcome(read_table, folder / "list.csv", text.encode())
+    if kind == "read":
+        assert result.photos
+    else:
+        assert "\n" not in result
+
+
+@given(lines=st.lists(st.lists(st.sampled_from(NUMBERS), max_size=9)))
+def test_any_boxes_are_read_or_told(folder, lines):
+    text = "\n".join(" ".join(values) for values in lines)
+    kind, result = outcome(yolo, folder / "yolo/photo.txt", text.encode())
+    boxes = [box for photo in result.photos for _, box, _ in photo.objects or ()] if kind == "read" else []
+    assert all(0 <= side <= 16 for box in boxes for side in box[2:])
 
 
 # --- XML made by a grammar

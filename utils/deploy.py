@@ -123,4 +123,5 @@ def _is_complete(content):
         and content["precision"] in PRECISIONS
         and all(type(file["bytes"]) is int for file in content["files"].values())
         and all(isinstance(file["sha256"], str) for file in content["files"].values())
+        and all(name and Path(name).name == name for name in content["files"])
     )

@@ -84,7 +84,7 @@ def read_log(run):
             if line.get("loss") is not None:
                 figures_of(line)
                 lines.append(line)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             raise UserError(f"{path}, line {number}, is none of a run's log; give one of train.py") from None
     if not lines:
         raise UserError(f"{path} has no whole epoch yet; let the run go on, or leave it out")

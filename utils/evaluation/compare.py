@@ -15,6 +15,7 @@ from utils.evaluation.metrics import AP_KINDS, average_precision
 from utils.files import read_json
 
 REMEDY = "give the metrics.json that val.py --out wrote"
+DAMAGED = (ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, BadZipFile, zlib.error)
 SCORES = "scores.npz"  # lies beside a metrics.json of val.py --out
 
 
@@ -90,7 +91,7 @@ def _read_scores(path):
         raise UserError(
             f"cannot read {path} ({error.strerror or error}); it lies beside the metrics.json of val.py --out"
         ) from None
-    except (ValueError, KeyError, TypeError, EOFError, MemoryError, BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} is no file of scores ({error}); make it anew with val.py --out") from None
     whole = scores.ndim == 2 and scores.shape == targets.shape and paths.shape == scores.shape[:1]
     if not (whole and paths.dtype.kind == "U" and scores.dtype.kind == "f" and np.isfinite(scores).all()):
