@@ -46,6 +46,7 @@ too. `...` stands for what differs between machines and versions. A full disk is
 
 def markdown(rows):
     """The text of docs/errors.md."""
+    rows = sorted(rows, key=lambda row: TOPICS.index(row.name.split("-")[0]))  # imported in whatever order
     wrong = sum(row.code > 0 for row in rows)
     parts = [HEAD, f"{wrong} bad inputs, and {len(rows) - wrong} that are only odd."]
     for topic, its in groupby(rows, lambda row: row.topic):
