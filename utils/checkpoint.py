@@ -122,21 +122,18 @@ def versions():
 
 def git_revision():
     """The revision of this code, with "+" when files differ from it; None outside a git checkout."""
-    command = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--abbrev=12",
-        "--dirty=+",
-        "--exclude=*",
-    ]
-    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # else --dirty writes to .git
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.strip()
+        revision = _git("rev-parse", "--short=12", "HEAD")
+        return revision + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _git(*words):
+    """What git says of this code; without the locks that are optional it writes nothing."""
+    command, environment = ["git", "-C", str(Path(__file__).parent), *words], {"GIT_OPTIONAL_LOCKS": "0"}
+    settings = dict(capture_output=True, text=True, check=True, env={**os.environ, **environment})
+    return subprocess.run(command, **settings).stdout.strip()
 
 
 def _is_complete(description):

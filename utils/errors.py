@@ -1,8 +1,10 @@
 """What a user can get wrong, told in one line on standard error with exit code 2."""
 
+import errno
 import os
 import sys
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 LONGEST = 1000  # characters of a message; names in a damaged file may be megabytes
 
 
@@ -60,6 +62,14 @@ def run_script(main, parse_args):
         print("interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:  # the reader of our output went away: `predict.py | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print_error(f"cannot write: {error.strerror}; free some space, or write somewhere else")
+        code = 2
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

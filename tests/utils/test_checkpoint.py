@@ -20,7 +20,7 @@ import pytest
 import models
 from models import build_model
 from models.vit import VisionTransformer
-from utils import deploy
+from utils import checkpoint, deploy
 from utils.checkpoint import load_checkpoint, read_checkpoint, save_checkpoint, save_tuned
 from utils.errors import UserError
 from utils.safe_pickle import read_pickle
@@ -501,3 +501,25 @@ def test_a_file_that_may_not_grow_leaves_the_old_file(net, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == b"the old file"
     assert os.listdir(tmp_path) == ["last.pdparams"]
+
+
+def test_the_revision_of_the_code_is_asked_for_without_writing(tmp_path, monkeypatch):
+    (tmp_path / "utils").mkdir()
+    code = tmp_path / "utils/checkpoint.py"
+    monkeypatch.setattr(checkpoint, "__file__", str(code))
+    assert checkpoint.git_revision() is None
+    code.write_text("1")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "a"],
+    ):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    clean = checkpoint.git_revision()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    index = (tmp_path / ".git/index").read_bytes()
+    os.utime(code, (0, 0))  # git now compares the content, and would note that it is the same
+    assert checkpoint.git_revision() == clean
+    assert (tmp_path / ".git/index").read_bytes() == index
+    code.write_text("2")
+    assert checkpoint.git_revision() == f"{clean}+"

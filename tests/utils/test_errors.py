@@ -52,6 +52,24 @@ def test_fault_of_ours_keeps_its_traceback():
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.parametrize("body", ["print(args)", "print(args * 100_000)", "raise UserError('x')"])
+def test_no_room_for_the_output(body):
+    """As in `predict.py > FILE` on a full disk."""
+    code = f"{START}def main(args):\n    print(args)\n    {body}\nrun_script(main, lambda: 5)\n"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=REPO,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    no_room = "cannot write: No space left on device; free some space, or write somewhere else"
+    said = "x" if "UserError" in body else no_room
+    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("lines", [10, 100_000])
 def test_reader_of_the_output_goes_away(lines, unbuffered):
