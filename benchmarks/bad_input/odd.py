@@ -117,6 +117,17 @@ def infer_odd(folder):
     return [*argv, "--out", "scores.csv", "--enable_mkldnn", "False"]
 
 
+@works(
+    "predict",
+    "a photo and classes called `=1+1`, in a CSV file",
+    "no cell is a formula: paths get `./` before them, names `'`",
+    leaves=("scores.csv",),
+)
+def predict_formula(folder):
+    path = trained_on(odd_data(folder))
+    return ["--load_from", path, *QUIET, "--img_dir", photo("=1+1.png"), "--out", "scores.csv"]
+
+
 @works("utils/convert_weights", HOSTILE, "it converts", leaves=(f"{ODD}.pdparams",))
 def convert_odd(folder):
     return [checkpoint(), f"{ODD}.pdparams"]

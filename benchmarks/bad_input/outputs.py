@@ -240,7 +240,7 @@ def export_full(folder):
 @bad(
     "export_model",
     "a disk that fills while the graph is written",
-    "the exported model cannot be read again (...); free some space or choose another --save_dir",
+    "...cannot ...choose another ...",
     full_after(10_000),
 )
 def export_graph(folder):
@@ -250,7 +250,7 @@ def export_graph(folder):
 @bad(
     "export_model",
     "a disk that fills while the weights are written",
-    "the exported model cannot be read again (...); free some space or choose another --save_dir",
+    "...cannot ...choose another ...",
     full_after(5_000_000),
 )
 def export_weights(folder):
