@@ -27,6 +27,8 @@ TOPICS = (
     "annotations",
     "own_data",
     "outputs",
+    "made",
+    "machine",
     "odd",
 )
 for topic in TOPICS:

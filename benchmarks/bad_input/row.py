@@ -12,6 +12,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -104,8 +105,8 @@ def works(script, what, happens, leaves=(), needs=()):
 
 @contextmanager
 def place():
-    """A new folder, which everyone can enter, as the working folder."""
-    before = os.getcwd()
+    """A new folder, which everyone can enter, as the working folder; the process is left as it was."""
+    before, variables, on_term = os.getcwd(), dict(os.environ), signal.getsignal(signal.SIGTERM)
     folder = Path(tempfile.mkdtemp(prefix="bad_input_")).resolve()
     folder.chmod(0o755)
     os.chdir(folder)
@@ -115,6 +116,9 @@ def place():
     finally:
         os.umask(mask)
         os.chdir(before)
+        signal.signal(signal.SIGTERM, on_term)
+        os.environ.clear()
+        os.environ.update(variables)
         shutil.rmtree(folder)
 
 

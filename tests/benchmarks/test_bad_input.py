@@ -40,8 +40,8 @@ def test_there_are_enough_and_no_two_of_a_name():
     names = [row.name for row in ROWS]
     assert len(names) == len(set(names))
     assert sum(row.code > 0 for row in ROWS) >= 60
-    places = [*REPO.glob("*.py"), *(REPO / "utils/prepare").glob("*.py")]
-    scripts = {path.stem for path in places if "run_script(" in path.read_text(encoding="utf-8")}
+    places = [*REPO.glob("*.py"), *(REPO / "utils").glob("*.py"), *(REPO / "utils/prepare").glob("*.py")]
+    scripts = {path.stem for path in places if "\n    run_script(main" in path.read_text(encoding="utf-8")}
     assert scripts <= {row.script.split("/")[-1] for row in ROWS}
 
 
