@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import sys
+from contextlib import contextmanager
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk says
 LONGEST = 1000  # characters of a message; names in a damaged file may be megabytes
@@ -50,8 +52,9 @@ def run_script(main, parse_args):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # names of files may hold bytes that are no text
     try:
-        code = main(parse_args())
-        sys.stdout.flush()
+        with _tidy_end():
+            code = main(parse_args())
+            sys.stdout.flush()
     except UserError as error:
         print_error(error)
         code = 2
@@ -73,3 +76,26 @@ def run_script(main, parse_args):
     except OSError:  # Python would try again, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+@contextmanager
+def _tidy_end():
+    """SIGTERM within the block raises Interrupted, so that unfinished files and temporary folders go.
+
+    Not where it is ignored, and not in one of several processes, which may wait for the others in code that
+    heeds no signal: there it kills.
+    """
+    several = os.environ.get("PADDLE_TRAINERS_NUM", "1") != "1"
+    before = signal.getsignal(signal.SIGTERM)
+    if several or before in (signal.SIG_IGN, None):  # None: not Python's to change
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number, _):
+    raise Interrupted(number, "ended")

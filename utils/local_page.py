@@ -5,14 +5,13 @@ import html
 import io
 import logging
 import os
-import signal
 import socket
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from datasets.transforms import read_photo
-from utils.errors import Interrupted, UserError
+from utils.errors import UserError
 from utils.optional import optional
 
 HOST = "127.0.0.1"
@@ -26,7 +25,6 @@ FONTS = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # Gradi
 def private_gradio():
     """The module gradio, without telemetry; within the block this process writes temporary files, uploads
     among them, to a folder that only its user can read and that is gone at the end, also after SIGTERM."""
-    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory(prefix="csra_app_") as folder:
         tempfile.tempdir = os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -37,10 +35,6 @@ def private_gradio():
             yield gradio
         finally:
             tempfile.tempdir = None
-
-
-def _end(number, _):
-    raise Interrupted(number, "ended")
 
 
 def check_port(port):

@@ -1,6 +1,7 @@
 """How every script ends: exit code and what is on standard error."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,49 @@ def test_reader_of_the_output_goes_away(lines, unbuffered):
 )
 def test_a_message_is_one_printable_line(text, shown):
     assert str(UserError(text)) == shown
+
+
+# --- SIGTERM, as from `docker stop` and batch systems
+
+
+WRITES = """
+import sys, time
+from utils.errors import run_script
+from utils.files import atomic_path
+
+def main(args):
+    with atomic_path(sys.argv[1] + "/new/table.csv") as path:
+        path.write_text("half a ta")
+        print("begun", flush=True)
+        time.sleep(60)
+
+run_script(main, lambda: None)
+"""
+
+
+def terminated(folder, ignored=False, **environment):
+    """(exit code, standard error, names in the folder) of a script that gets SIGTERM while it writes."""
+    command = [sys.executable, "-c", WRITES, folder]
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)} if ignored else {}
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=REPO, env={**os.environ, **environment}, **pipes, **ignore) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        try:
+            _, said = process.communicate(timeout=2 if ignored else 30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return "goes on", "", sorted(os.listdir(folder))
+        return process.returncode, said, sorted(os.listdir(folder))
+
+
+def test_sigterm_leaves_nothing_half_made(tmp_path):
+    assert terminated(tmp_path) == (143, "ended\n", [])
+
+
+def test_sigterm_that_is_ignored_stays_so(tmp_path):
+    assert terminated(tmp_path, ignored=True) == ("goes on", "", ["new"])
+
+
+def test_sigterm_kills_one_of_several_processes(tmp_path):
+    assert terminated(tmp_path, PADDLE_TRAINERS_NUM="2") == (-15, "", ["new"])
