@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from utils.annotate import annotator
 from utils.checkpoint import SHIPPED, load_checkpoint
 from utils.device import choose_device
-from utils.errors import print_error, run_script
+from utils.errors import UserError, print_error, run_script
 from utils.heatmap_files import heatmap_writer
 from utils.heatmaps import score_maps
 from utils.options import OPTIONS, make_parser
@@ -44,6 +44,8 @@ def parse_args(argv=None):
 
 def main(args):
     with standard_output(args.format) as stdout, ExitStack() as outputs:
+        if args.heatmap_classes and not args.heatmap:
+            raise UserError("--heatmap_classes needs --heatmap, the folder for heat maps")
         photos = find_photos(args.img_dir)
         check_output_folders({"--heatmap": args.heatmap, "--annotated": args.annotated}, photos)
         choose_device(args.device)

@@ -6,6 +6,7 @@ A page, beside another run:  python val.py --load_from FILE --report DIR --compa
 """
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from utils.checkpoint import load_checkpoint, save_tuned
 from utils.device import choose_device
 from utils.distributed import join_processes
 from utils.errors import UserError, run_script
-from utils.evaluation.calibration import calibrate, fit_temperature
+from utils.evaluation.calibration import at_a_bound, calibrate, fit_temperature
 from utils.evaluation.compare import read_other
 from utils.evaluation.metrics import precision_recall, resolve_ignored
 from utils.evaluation.page import check_report
@@ -27,7 +28,7 @@ from utils.evaluation.report import figure_lines, named_figures, precision_lines
 from utils.evaluation.thresholds import best_thresholds, goal_name, held_out, threshold_lines
 from utils.files import atomic_path, write_json
 from utils.options import make_parser
-from utils.pointing_game import play_pointing_game
+from utils.pointing_game import boxes_of, play_pointing_game
 from utils.run_report import compare_lines, report_run
 from utils.scoring import score_split, split_figures
 from utils.thresholds import choose_thresholds, write_thresholds
@@ -61,6 +62,8 @@ def main(args):
     )
     spec, records = evaluation_split(args, description)
     records.labels = resolve_ignored(records.labels, args.difficult)
+    if args.pointing_game:
+        boxes_of(records)  # an error now, not after all photos were scored
     other = read_other(args.compare, records.paths, records.labels, spec.classes) if args.compare else None
     size, normalization = description["img_size"], description["normalization"]
     share = Share(processes.rank, processes.world)
@@ -120,6 +123,8 @@ def tune(args, path, description, raw, labels, threshold, temperature):
     if args.tune_temperature:
         temperature = fit_temperature(raw, labels)
         print(f"temperature: {temperature:.4f}")
+        if at_a_bound(temperature):
+            print("warning: that is the limit: too few photos, or those it trained on?", file=sys.stderr)
     goal = None
     if args.tune_thresholds:
         goal = goal_name(args.tune_thresholds)

@@ -226,8 +226,9 @@ def test_the_page_serves_this_machine_alone(monkeypatch):
     assert ipaddress.ip_address(asked["server_name"]).is_loopback
     assert asked["share"] is False
     assert asked["max_file_size"] == "20mb"
-    ((kind, settings),) = asked["app_kwargs"]["middleware"]
+    (kind, settings), (own, _) = asked["app_kwargs"]["middleware"]
     assert (kind, settings["allowed_hosts"]) == ("TrustedHostMiddleware", ["127.0.0.1", "localhost"])
+    assert own is local_page.OwnPagesOnly
 
 
 def test_no_other_file_opens_a_server():

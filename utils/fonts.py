@@ -1,6 +1,6 @@
 """Letters for pictures, without a package that is there for them alone."""
 
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,14 +23,19 @@ def font_for(text):
     """A function from a size in pixels to a font with all letters of `text`.
 
     Pillow's own where that has them, else the first one here that does; if none does, Pillow's
-    own, which draws boxes in their place, and a line says so.
+    own, which draws boxes in their place, and a line says so once.
     """
     fonts = [ImageFont.load_default, *(partial(ImageFont.truetype, name) for name in _files())]
     for font in fonts:
         if has_letters(font, text):
             return font
-    print("no font here has all letters of the names: some are drawn as boxes; install one, like Noto CJK")
+    _say_boxes()
     return fonts[0]
+
+
+@cache
+def _say_boxes():
+    print("no font here has all letters of the names: some are drawn as boxes; install one, like Noto CJK")
 
 
 def has_letters(font, text):

@@ -55,9 +55,10 @@ def file_names(classes):
 def heatmap_writer(folder, names, classes, chosen):
     """Yield a function that draws the heat maps of one utils.predictions.Prediction with maps.
 
-    names: {path: name of its files}, see utils.photos.output_names; the rest: see HeatmapFolder.
+    names: {path: name of its files}, see utils.photos.output_names; chosen: None for those that are
+    predicted; the rest: see HeatmapFolder.
     """
-    heatmaps = HeatmapFolder(folder, classes, chosen)
+    heatmaps = HeatmapFolder(folder, classes, chosen or ["predicted"])
 
     def write(photo):
         scores = np.array([*photo.scores.values()])  # (C,)

@@ -4,12 +4,13 @@ Scores run from blue (negative) over the grey photo (0) to red (positive); atten
 photo (0) over violet to yellow. Each picture says at which value the colour is full.
 """
 
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
-from utils.fonts import fitted
+from utils.fonts import fitted, font_for, has_letters
 from utils.heatmaps import temperature_name
 from utils.optional import optional
 
@@ -65,7 +66,7 @@ def panel(image, maps, column, name, score=None):
     image: Pillow, RGB; maps: utils.heatmaps.Maps; column: the class; name: the class's; score: what
     is said of it, in 0..1 (the sigmoid of the logit unless given).
     """
-    image = ImageOps.contain(image, (TILE, TILE))
+    image = scaled(image, TILE)
     heads, columns = len(maps.temperatures), max(3, len(maps.temperatures))
     limit, all_maps = limit_of(maps.score[:, column]), "sum of the heads" if heads > 1 else "score map"
     tiles = [
@@ -102,9 +103,15 @@ def _equation(maps, column, score):
     ]
 
 
+def scaled(image, side):
+    """A Pillow image, its longer side `side` pixels, the other at least 1."""
+    ratio = side / max(image.size)
+    return image.resize([max(1, round(each * ratio)) for each in image.size], Image.Resampling.BICUBIC)
+
+
 def photo_tiles(image, maps, columns, classes, scores, name):
     """Tiles of one photo for a contact sheet: the photo, then the sum of each class's score maps."""
-    image = ImageOps.contain(image, (TILE, TILE))
+    image = scaled(image, TILE)
     best = int(np.argmax(scores))
     said = [] if len(columns) else [f"none predicted; {classes[best]} {scores[best]:.3f}"]
     tiles = [tile(image, [name, *said])]
@@ -128,7 +135,8 @@ def tile(image, lines, bar=None):
     made.paste(image, ((TILE - image.width) // 2, 0))
     write = ImageDraw.Draw(made)
     for number, line in enumerate(lines):
-        write.text((0, image.height + 2 + number * LINE), fitted(line, TILE, _font()), "black", _font())
+        font = _font(line)
+        write.text((0, image.height + 2 + number * LINE), fitted(line, TILE, font), "black", font)
     if bar:
         made.paste(bar, (0, image.height + 2 + LINE))
     return made
@@ -147,12 +155,12 @@ def _attention_tile(image, values, lines):
 def _scale(low, high, attention):
     """Low and high with the colours between them."""
     made = Image.new("RGB", (TILE, LINE), "white")
-    write, x = ImageDraw.Draw(made), 0
-    write.text((x, 0), f"{low:.3g}", "black", _font())
-    x += int(write.textlength(f"{low:.3g}", _font())) + 6
+    write, font, x = ImageDraw.Draw(made), _font("0"), 0
+    write.text((x, 0), f"{low:.3g}", "black", font)
+    x += int(write.textlength(f"{low:.3g}", font)) + 6
     ramp = np.tile(np.linspace(0 if attention else -1, 1, BAR[0]), (BAR[1], 1))
     made.paste(_blend(Image.new("RGB", BAR, "white"), ramp, attention), (x, 5))
-    write.text((x + BAR[0] + 6, 0), f"{high:.3g}", "black", _font())
+    write.text((x + BAR[0] + 6, 0), f"{high:.3g}", "black", font)
     return made
 
 
@@ -176,13 +184,23 @@ def _titled(image, lines):
     made.paste(image, (0, made.height - image.height))
     write = ImageDraw.Draw(made)
     for number, line in enumerate(lines):
-        font = _font(16, bold=True) if number == 0 else _font()
+        font = _font(line, 16, bold=True) if number == 0 else _font(line)
         top = GAP + number * LINE + (4 if number else 0)
         write.text((GAP, top), fitted(line, image.width - 2 * GAP, font), "black", font)
     return made
 
 
-def _font(size=13, bold=False):
-    """DejaVu Sans, which comes with matplotlib: Latin, Greek and Cyrillic."""
+def _font(text, size=13, bold=False):
+    """DejaVu Sans, which comes with matplotlib (Latin, Greek, Cyrillic), or another one that has `text`."""
+    dejavu = partial(_dejavu, bold)
+    known = text.isascii() or has_letters(dejavu, text)
+    return dejavu(size) if known else _other("".join(sorted({*text})))(size)
+
+
+@cache
+def _dejavu(bold, size):
     fonts = Path(optional("matplotlib").get_data_path(), "fonts/ttf")
     return ImageFont.truetype(str(fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf"), size)
+
+
+_other = cache(font_for)  # which looks through the fonts of the machine

@@ -63,13 +63,28 @@ def as_html(image, text):
     return f'<img alt="{text}" src="data:image/jpeg;base64,{data}"><div>{text}</div>'
 
 
+class OwnPagesOnly:
+    """ASGI middleware: a request that says it comes from a page of another origin gets 403."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        app, headers = self.app, dict(scope.get("headers", ()))
+        origin = headers.get(b"origin")
+        if scope["type"] == "http" and origin not in (None, b"http://" + headers.get(b"host", b"")):
+            app = optional("starlette.responses").PlainTextResponse("another origin", status_code=403)
+        await app(scope, receive, send)
+
+
 def serve(gradio, page, port, css):
     """Serve a page (gradio.Blocks) on HOST until a signal ends the process.
 
-    Requests that name another host, as a page elsewhere can make a browser send them, are refused.
+    Requests that name another host, or that a page elsewhere makes a browser send, are refused.
     """
     hosts = optional("starlette.middleware.trustedhost").TrustedHostMiddleware
-    guard = optional("starlette.middleware").Middleware(hosts, allowed_hosts=[HOST, "localhost"])
+    guard = optional("starlette.middleware").Middleware
+    guards = [guard(hosts, allowed_hosts=[HOST, "localhost"]), guard(OwnPagesOnly)]
     page.queue(api_open=False).launch(
         server_name=HOST,
         server_port=port,
@@ -80,7 +95,7 @@ def serve(gradio, page, port, css):
         footer_links=[],
         theme=gradio.themes.Default(**FONTS),
         css=css,
-        app_kwargs={"middleware": [guard]},
+        app_kwargs={"middleware": guards},
         **dict.fromkeys(OFF, False),
     )
     print(f"open http://{HOST}:{port} in a browser; Ctrl-C ends it", flush=True)

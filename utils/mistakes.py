@@ -2,12 +2,11 @@
 
 import sys
 
-from PIL import ImageOps
 from tqdm import tqdm
 
 from datasets.transforms import read_photo, transform
 from utils.errors import UserError
-from utils.heatmap_pictures import overlay
+from utils.heatmap_pictures import overlay, scaled
 from utils.heatmaps import score_maps
 
 SIDE = 160  # pixels of a thumbnail, longer side
@@ -34,7 +33,7 @@ def picture_source(model, description, records):
                 continue
             photo = transform(image, description["img_size"])  # (S, S, 3)
             (maps,) = score_maps(model, photo[None], description["normalization"])
-            small, score = ImageOps.contain(image, (SIDE, SIDE)), maps.summed_score()  # (C, h, w)
+            small, score = scaled(image, SIDE), maps.summed_score()  # (C, h, w)
             shown |= {(row, c): (small, overlay(small, score[c])) for c in of_photo}
         return shown
 

@@ -221,8 +221,8 @@ OPTIONS = {
                       "on them to this folder, .jpg"),
     "heatmap": dict(default=None, metavar="DIR", help="write where each class is seen in each photo to this "
                     "folder"),
-    "heatmap_classes": dict(default=["predicted"], nargs="+", metavar="CLASS", help="names of classes, or "
-                            "predicted, or all"),
+    "heatmap_classes": dict(default=None, nargs="+", metavar="CLASS", help="names of classes, or predicted "
+                            "(the default), or all"),
     # export
     "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,

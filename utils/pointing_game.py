@@ -23,12 +23,7 @@ def play_pointing_game(model, loader, normalization, classes):
 def pairs_of_split(model, loader, normalization):
     """A list of Pairs, one for each positive label with boxes, by photo; map 0 is the sum, map i head i."""
     records = loader.records
-    boxes = [boxes_by_class(*each) for each in zip(records.objects, records.labels, strict=True)]
-    if not any(boxes):
-        raise UserError(
-            "the pointing game needs boxes of objects, and the label file holds none; make it anew from "
-            "annotations with boxes: prepare_voc.py, prepare_coco.py or prepare_custom.py in utils/prepare"
-        )
+    boxes = boxes_of(records)
     model.eval()
     pairs = []
     for batch in tqdm(loader.epoch(), total=len(loader), desc="pointing", leave=False, disable=None):
@@ -40,6 +35,17 @@ def pairs_of_split(model, loader, normalization):
                 for c, of_class in boxes[row].items()
             ]
     return pairs
+
+
+def boxes_of(records):
+    """A dict of boxes_by_class for each photo; UserError when none has any."""
+    boxes = [boxes_by_class(*each) for each in zip(records.objects, records.labels, strict=True)]
+    if not any(boxes):
+        raise UserError(
+            "the pointing game needs boxes of objects, and the label file holds none; make it anew from "
+            "annotations with boxes: prepare_voc.py, prepare_coco.py or prepare_custom.py in utils/prepare"
+        )
+    return boxes
 
 
 def boxes_by_class(objects, labels):

@@ -2,6 +2,8 @@
 
 from datetime import date
 
+import numpy as np
+
 from datasets.transforms import photo_size
 from utils.evaluation.about import about_run
 from utils.evaluation.bootstrap import DRAWS, draws
@@ -14,6 +16,8 @@ def compare_lines(scores, labels, other, kind):
     """What mAP another run (compare.Other) has on the same photos, and the interval of the difference."""
     found = difference(scores, other.scores, labels, draws(len(scores)), kind)
     low, high = found.mean_interval
+    if np.isnan(found.mean):
+        return [f"mAP of {other.path}: none; {verdict(low, high)}"]
     return [
         f"mAP of {other.path}: {found.mAP:4f}; difference {100 * found.mean:+.2f} points, "
         f"95 % interval {100 * low:+.2f} to {100 * high:+.2f} ({DRAWS} draws of {len(scores)} photos)",

@@ -60,6 +60,13 @@ def predict_pattern(folder):
     return ["--img_dir", "a[1].png", "--load_from", checkpoint(), *QUIET, "--out", "scores.json"]
 
 
+@works("predict", "a photo of 700 x 1 pixels, with all its pictures", "it is drawn", leaves=("maps", "named"))
+def predict_line(folder):
+    photo("photos/a.png", (700, 1))
+    options = ["--heatmap", "maps", "--heatmap_classes", "all", "--annotated", "named", *QUIET]
+    return ["--img_dir", "photos", "--load_from", checkpoint(), *options]
+
+
 @works("predict", "links in a circle among the folders", "they are not followed")
 def predict_circle(folder):
     photo("photos/a.png")

@@ -222,3 +222,12 @@ def too_large(folder):
 )
 def same_file(folder):
     return ["model.pdparams", "./model.pdparams"]
+
+
+@bad(
+    "predict",
+    "classes of heat maps, and no folder for these",
+    "--heatmap_classes needs --heatmap, the folder for heat maps",
+)
+def heatmap_classes_alone(folder):
+    return ["--img_dir", photo("a.png"), "--heatmap_classes", "dog"]

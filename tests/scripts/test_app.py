@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,29 @@ def test_what_is_no_photo_is_told_and_the_server_goes_on(server, web_page, tmp_p
     web_page.get_by_text("cannot read photo").first.wait_for()
     upload(web_page, address, PHOTO)
     web_page.locator("#picture img").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "{address}"}, 200),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "elsewhere.example"}, 400),
+    ],
+)
+def test_a_page_elsewhere_cannot_upload(server, headers, status):
+    address, _ = server
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.html"\r\n\r\nhi\r\n--x--\r\n'
+    headers = {name: value.format(address=address) for name, value in headers.items()}
+    headers["Content-Type"] = "multipart/form-data; boundary=x"
+    request = urllib.request.Request(f"{address}/gradio_api/upload", body, headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        assert opener.open(request).status == status
+    except urllib.error.HTTPError as error:
+        assert error.code == status  # noqa: PT017
 
 
 def test_a_port_in_use_is_one_line():

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 
+import numpy as np
 import pytest
 
 import predict
@@ -78,8 +79,34 @@ def test_mistakes_of_the_user(weights, tmp_path, ends_with_2):
     assert "cannot read" in ends_with_2(*argv, "--compare", tmp_path / "metrics.json")
 
 
+def test_boxes_are_asked_for_before_photos_are_scored(weights, monkeypatch, ends_with_2):
+    monkeypatch.setattr(val, "score_split", lambda *_: pytest.fail("scored"))
+    assert "holds none" in ends_with_2(val, "--load_from", weights, "--pointing_game")
+
+
+def test_a_temperature_at_its_limit_is_told(weights, tmp_path, monkeypatch, capsys):
+    wrong = 0
+
+    def scores(model, loader, *_):
+        said = loader.records.labels == 1
+        said[:wrong] ^= True  # of that many photos all labels
+        return np.where(said, 0.6, 0.4).astype("float32")
+
+    monkeypatch.setattr(val, "score_split", scores)
+    argv = ["--load_from", weights, "--tune_temperature", "--tuned", tmp_path / "t.json"]
+    call(val, *argv)
+    said = capsys.readouterr()
+    assert "temperature: 0.0500" in said.out
+    assert "that is the limit" in said.err
+    wrong = 2
+    call(val, *argv)
+    assert "limit" not in capsys.readouterr().err
+
+
 def test_heat_maps_of_predict(shapes, weights, tmp_path, ends_with_2):
-    argv = ["--load_from", weights, "--img_dir", shapes / "photos", "--heatmap", tmp_path / "maps"]
+    argv = ["--load_from", weights, "--img_dir", shapes / "photos"]
+    assert "needs --heatmap" in ends_with_2(predict, *argv, "--heatmap_classes", "green")
+    argv += ["--heatmap", tmp_path / "maps"]
     assert "did you mean green" in ends_with_2(predict, *argv, "--heatmap_classes", "gren")
     assert not (tmp_path / "maps").exists()
     call(predict, *argv, "--heatmap_classes", "green")

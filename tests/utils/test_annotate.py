@@ -116,6 +116,7 @@ def test_the_first_font_with_all_letters_is_taken(monkeypatch, capsys):
 
 
 def test_letters_that_no_font_has_are_told(monkeypatch, capsys):
+    fonts._say_boxes.cache_clear()
     monkeypatch.setattr(fonts, "_files", lambda: ["no such font.ttf"])
     assert font_for("狗") is OWN
     assert "Noto CJK" in capsys.readouterr().out

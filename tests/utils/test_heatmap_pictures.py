@@ -8,6 +8,7 @@ from PIL import Image
 
 from models.csra import MAX, MHA, attend_at_test_time
 from tests.utils.colour_model import CLASSES, PIXELS, SIZE, colour_model, save_coloured
+from utils import heatmap_pictures
 from utils.errors import UserError
 from utils.fonts import fitted
 from utils.heatmap_files import SHEET, HeatmapFolder, choose_classes, file_names
@@ -48,6 +49,16 @@ def test_the_peak_lies_on_the_object_in_the_photos_own_geometry(tmp_path, size, 
     y, x = np.argwhere(redness(picture) == redness(picture).max()).mean(axis=0)
     assert left <= x < left + width
     assert top <= y < top + height
+
+
+@pytest.mark.parametrize("size", [(700, 1), (1, 700)])
+def test_a_line_of_pixels_is_drawn(tmp_path, size):
+    path = save_coloured(tmp_path / "a.png", size, (0, 0, 1, 1))
+    heatmaps = HeatmapFolder(tmp_path / "maps", CLASSES, ["all"])
+    written = heatmaps.add(path, "a", maps_of(path))
+    heatmaps.close()
+    assert len(written) == len(CLASSES)
+    assert (tmp_path / "maps/sheet_1.jpg").exists()
 
 
 @given(
@@ -282,3 +293,15 @@ def test_a_photo_of_many_classes_takes_several_sheets(tmp_path):
     names = written(tmp_path / "maps")
     assert [name for name in names if name.startswith("sheet")] == ["sheet_1.jpg", "sheet_2.jpg"]
     assert len(names) == 42
+
+
+def test_letters_come_from_a_font_that_has_them(monkeypatch):
+    """Names beyond Latin, Greek and Cyrillic: another font of the machine, where there is one."""
+    asked = []
+    other = heatmap_pictures._other
+    monkeypatch.setattr(heatmap_pictures, "_other", lambda text: asked.append(text) or other("a"))
+    for text in ("cat, é.jpg", "собака", "γάτα"):
+        heatmap_pictures._font(text)
+    assert asked == []
+    heatmap_pictures._font("猫 1")
+    assert asked == [" 1猫"]

@@ -29,3 +29,12 @@ def test_a_photo_runs_once_and_each_class_gets_its_map(tmp_path, monkeypatch, ca
         assert (red - blue)[:, side].mean() > 100  # red where the class is seen
         other = slice(100, 160) if c == 0 else slice(0, 60)
         assert abs((red - blue)[:, other].mean()) < 20
+
+
+def test_a_line_of_pixels_has_its_pictures(tmp_path):
+    records = Records(
+        [save_coloured(tmp_path / "a.png", (700, 1), (0, 0, 9, 1))], np.zeros((1, 2), np.int8), [None]
+    )
+    about = {"img_size": SIZE, "normalization": PIXELS}
+    ((photo, drawn),) = picture_source(colour_model(), about, records)([(0, 0)]).values()
+    assert photo.size == drawn.size == (160, 1)

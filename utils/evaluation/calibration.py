@@ -63,6 +63,11 @@ def fit_temperature(scores, labels):
     return float(np.exp((low + high) / 2))
 
 
+def at_a_bound(temperature):
+    """Whether fit_temperature ended at COLDEST or HOTTEST: scores that separate the labels, or chance."""
+    return not COLDEST * 1.001 < temperature < HOTTEST / 1.001
+
+
 def cross_entropy(scores, labels):
     """Mean binary cross-entropy, in nats, over all known labels of scores (N, C); NaN without any."""
     counted = labels != IGNORED

@@ -117,7 +117,9 @@ def difference(scores, other, labels, times, kind=AP_KINDS[0]):
 
 
 def verdict(low, high):
-    """What the interval of a difference says, in words."""
+    """What the interval of a difference says, in words; NaN: no class has a positive."""
+    if np.isnan([low, high]).any():
+        return "no class has a positive: there is nothing to compare"
     if not (low <= 0 <= high):
         return "the interval does not include 0"
     return "the interval includes 0: the difference may be chance"

@@ -101,3 +101,10 @@ def test_difference_has_the_sign_of_the_gain():
     assert (there, gap) == (found.ap[0], found.by_class[0])
     assert (low, high) == (found.class_interval[0][0], found.class_interval[1][0])
     assert difference(bad, good, labels, draws(300, 50)).mean == pytest.approx(-found.mean)
+
+
+def test_without_a_positive_nothing_is_compared():
+    labels = np.zeros((4, 2), np.int8)
+    found = difference(SCORES[:, :2], SCORES[:, :2], labels, draws(4, 20))
+    assert np.isnan([found.mean, *found.mean_interval]).all()
+    assert verdict(*found.mean_interval).startswith("no class has a positive")
