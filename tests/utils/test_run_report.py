@@ -1,0 +1,23 @@
+"""The comparison of two runs in words."""
+
+import numpy as np
+
+from utils.evaluation.compare import Other
+from utils.run_report import compare_lines
+
+SCORES = np.random.default_rng(0).random((30, 2)).astype("float32")
+LABELS = (SCORES > 0.5).astype("int8")
+
+
+def test_a_run_without_a_fault_against_one_with_chance_s():
+    other = Other("b/metrics.json", SCORES[::-1], {})
+    line, said = compare_lines(SCORES, LABELS, other, "area")
+    assert line.startswith("mAP of b/metrics.json: 0.")
+    assert "draws of 30 photos" in line
+    assert said == "the interval does not include 0"
+
+
+def test_without_a_positive_there_is_nothing_to_compare():
+    other = Other("b/metrics.json", SCORES[::-1], {})
+    (line,) = compare_lines(SCORES, np.zeros_like(LABELS), other, "area")
+    assert line == "mAP of b/metrics.json: none; no class has a positive: there is nothing to compare"
