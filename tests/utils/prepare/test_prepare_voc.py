@@ -1,4 +1,4 @@
-"""prepare_voc: labels of the real photos, label for label; small trees of our own for what can go wrong."""
+"""prepare_voc: real photos, label for label; small trees of our own for what can go wrong (fault 13)."""
 
 import json
 import os
