@@ -336,8 +336,9 @@ def check_fix(folder):
 
 @bad(
     "utils/prepare/check_dataset",
-    "`--fix` where no record is sound",
+    "`--fix` where no record is sound; what was found is printed, and written where `--json` says",
     "--fix: no record of data/train.json is sound; correct it by hand",
+    leaves=("found.json",),
 )
 def check_all_broken(folder):
     data_set(records=[{"img_path": "gone.png", "target": [1, 0, 0]}])

@@ -4,7 +4,7 @@ python utils/prepare/check_dataset.py data/voc07
 python utils/prepare/check_dataset.py DIR --fix FIXED    then: --dataset FIXED
 
 Every photo is decoded. Errors stop a training or falsify its figures, warnings are worth a look.
-Exit code: 0 without errors, 1 with, 2 when the data set cannot be checked at all.
+Exit code: 0 without errors, 1 with, 2 when it cannot be checked or --fix finds no sound record.
 """
 
 import json
@@ -166,10 +166,11 @@ def main(args):
     spec, folder = load_spec(args.dataset, args.data_dir)
     check_outputs(args, folder)
     splits, facts, findings = examine(spec, folder, names_of(args.names), args.num_workers)
-    texts, lines = fixed(spec, splits, findings, args.fix) if args.fix else ({}, [])
     print("\n".join(summary(spec, splits, facts, findings)))
     if args.json:
         write_json(args.json, as_json(spec, splits, facts, findings), indent=1)
+    # below what was found: where nothing is sound, that is what the user needs
+    texts, lines = fixed(spec, splits, findings, args.fix) if args.fix else ({}, [])
     write_all(texts)
     for line in lines:
         print(line)

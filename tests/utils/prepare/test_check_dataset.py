@@ -421,7 +421,6 @@ def mistakes():
             "cannot read --names nothing.txt: No such file",
         ),
         "names empty": (["labels", "--names", "/dev/null"], "--names /dev/null holds no name"),
-        "nothing sound": (["labels", "--fix", "new"], "--fix: no record of labels/test.json is sound"),
     }
 
 
@@ -430,9 +429,6 @@ def test_a_mistake_is_one_line_and_nothing_is_written(data, capsys, case):
     argv, message = mistakes()[case]
     if case == "no split":
         data.about.update(train=None, test=None)
-    if case == "nothing sound":
-        data.test = data.test[:1] + [{"img_path": 7}]
-        os.unlink(data.test[0]["img_path"])
     data.write()
     if case == "no label file":
         os.unlink("labels/train.json")
@@ -445,6 +441,27 @@ def test_a_mistake_is_one_line_and_nothing_is_written(data, capsys, case):
     assert message in said.err
     assert said.err.count("\n") == 1
     assert (sorted(os.listdir(".")), label_files()) == before
+
+
+def test_what_is_wrong_is_told_where_nothing_is_left_to_fix(data, capsys):
+    data.test = data.test[:1] + [{"img_path": 7}]
+    os.unlink(data.test[0]["img_path"])
+    data.write()
+    before = sorted(os.listdir(".")), label_files()
+    argv = ["labels", "--json", "found.json", "--fix", "new"]
+    with pytest.raises(SystemExit) as stop:
+        run_script(check_dataset.main, lambda: check_dataset.parse_args(argv))
+    out, err = capsys.readouterr()
+    assert (stop.value.code, err) == (
+        2,
+        "error: --fix: no record of labels/test.json is sound; correct it by hand\n",
+    )
+    with open("found.json", encoding="utf-8") as file:
+        findings = json.load(file)["findings"]
+    assert sorted(row for f in findings if f["level"] == "error" for row in f["rows"]) == [0, 1]
+    assert all(f"error: test: {f['message']}" in out for f in findings if f["level"] == "error")
+    os.unlink("found.json")
+    assert (sorted(os.listdir(".")), label_files()) == before  # no folder new
 
 
 # --- photos that are cut off: what the quick decoding accepts is what the whole one does
