@@ -1,5 +1,6 @@
 """A photo and what somebody's annotations say of it, whatever their form; what prepare_custom.py works on."""
 
+import os
 from typing import NamedTuple
 
 from datasets.spec import is_name
@@ -55,12 +56,13 @@ def check_splits(photos):
 
 
 def check_twice(photos):
-    """UserError for a photo that is there twice."""
+    """UserError for a photo that is there twice, its path written in whatever way; links are not followed."""
     first = {}
     for photo in photos:
-        if photo.img_path in first:
-            raise UserError(f"{photo.where}: photo {photo.img_path} is at {first[photo.img_path]} already")
-        first[photo.img_path] = photo.where
+        path = os.path.abspath(photo.img_path)  # without /./ and /x/../
+        if path in first:
+            raise UserError(f"{photo.where}: photo {photo.img_path} is at {first[path]} already")
+        first[path] = photo.where
 
 
 def choose_classes(wanted, source):

@@ -440,11 +440,31 @@ def test_photos_that_are_missing_or_broken_are_counted(data, refused):
     assert "2 of 40 photos cannot be read: own/photos/photo 05.jpg (" in refused(written)
 
 
-def test_a_photo_that_is_there_twice(data, refused):
+@pytest.mark.parametrize(
+    "name", ["photos/photo 03.jpg", "./photos//photo 03.jpg", "photos/x/../photo 03.jpg"]
+)
+def test_a_photo_that_is_there_twice(data, refused, name):
+    path = write_columns(data)
+    os.mkdir("own/photos/x")
+    with open(path, "a") as file:
+        file.write(f"{name},1,0,1\n")
+    said = f"photo {Path('own', name)} is at {path}, line 5 already"
+    assert f"{path}, line 42: {said}" in refused(path)
+
+
+def test_a_photo_that_is_there_twice_once_by_its_whole_path(data, refused):
     path = write_columns(data)
     with open(path, "a") as file:
-        file.write("./photos/photo 03.jpg,1,0,1\n")
-    assert f"{path}, line 42: photo own/photos/photo 03.jpg is at {path}, line 5 already" in refused(path)
+        file.write(f"{os.path.abspath('own/photos/photo 03.jpg')},1,0,1\n")
+    assert f"line 42: photo {os.path.abspath('own')}" in refused(path)
+
+
+def test_a_link_to_a_photo_is_a_photo_of_its_own(data, run):
+    path = write_columns(data)
+    os.symlink("photo 03.jpg", "own/photos/link.jpg")
+    with open(path, "a") as file:
+        file.write("photos/link.jpg,1,0,1\n")
+    assert run(path)[0] == 0
 
 
 def test_photos_that_are_all_alike(data, refused):
