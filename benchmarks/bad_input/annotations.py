@@ -21,13 +21,13 @@ def voc_missing(folder):
 
 @bad(
     VOC,
-    "the folder VOC2007 in place of the one above it",
-    "folder VOCdevkit/VOC2007/VOC2007 not found; VOCdevkit/VOC2007 is the inner folder: give "
-    "--data_path .../VOCdevkit --year 2007",
+    "the folder VOC2007 in place of the one above it, and another year",
+    "folder VOCdevkit/VOC2007/VOC2012 not found; VOCdevkit/VOC2007 itself holds Annotations: to take "
+    "these, leave out --year",
 )
 def voc_inner(folder):
     voc()
-    return ["--data_path", "VOCdevkit/VOC2007"]
+    return ["--data_path", "VOCdevkit/VOC2007", "--year", "2012"]
 
 
 @bad(

@@ -11,9 +11,8 @@ from utils.errors import UserError
 from utils.photos import SUFFIXES
 from utils.prepare.coco_json import box_of, read_instances
 from utils.prepare.labelled import Labelled, Source, split_of
+from utils.prepare.voc_folder import LISTS
 from utils.prepare.voc_xml import read_objects
-
-LISTS = Path("ImageSets", "Main")
 
 
 def read_coco_file(path, photos=None):
@@ -59,7 +58,8 @@ def read_voc_folder(folder, photos=None):
     notes = boxless(found) + photo_of.left_out()
     if (home.parent / LISTS).is_dir():
         notes.append(
-            f"the lists in {home.parent / LISTS} are not used; prepare_voc.py --classes auto uses them"
+            f"the lists in {home.parent / LISTS} are not used; prepare_voc.py --data_path {home.parent} "
+            "--classes auto uses them"
         )
     return Source(found, None, notes)
 

@@ -1,6 +1,7 @@
 """Make label files from a PASCAL VOC tree (XML annotations): one JSON record a photo.
 
 python utils/prepare/prepare_voc.py --data_path Dataset/VOCdevkit --year 2007 --out_dir data/voc07
+python utils/prepare/prepare_voc.py --data_path mine --classes auto    a folder of that layout and any name
 """
 
 import difflib
@@ -21,10 +22,10 @@ from utils.errors import UserError, run_script
 from utils.files import write_all
 from utils.options import Parser
 from utils.prepare.label_files import read_text, records_text, warn
+from utils.prepare.voc_folder import DEFAULT_YEAR, LISTS, find_voc, tag_of
 from utils.prepare.voc_xml import read_objects
 
 IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
-LISTS = Path("ImageSets", "Main")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 LIST_LABELS = {"-1": -1, "0": IGNORED, "1": 1}  # in VOC's own CLASS_SPLIT.txt
 LABEL_COLUMNS = re.compile(r"(\s+[+-]?\d\d?)+$")  # after the id: a label, a number of objects
@@ -36,29 +37,6 @@ class Photo(NamedTuple):
     img_path: str
     xml_path: Path
     objects: list
-
-
-def find_voc(data_path, year):
-    """Return the folder VOC{year} of a VOCdevkit; UserError tells what is there instead."""
-    if Path(year).name != year:
-        raise UserError(f"--year '{year}' is a path; give the 2007 of a folder VOC2007")
-    voc = Path(data_path, f"VOC{year}")
-    if not os.path.isdir(voc):
-        raise UserError(f"folder {voc} not found; {_what_is_there(Path(data_path))}")
-    for part in (LISTS, "Annotations", "JPEGImages"):
-        if not os.path.isdir(voc / part):
-            raise UserError(f"folder {voc / part} not found; unpack the whole VOC archive again")
-    return voc
-
-
-def _what_is_there(data_path):
-    if not os.path.isdir(data_path):
-        return "give --data_path the VOCdevkit folder that holds it"
-    inner = data_path.resolve()
-    if os.path.isdir(inner / "Annotations") and inner.name.startswith("VOC"):
-        return f"{data_path} is the inner folder: give --data_path {inner.parent} --year {inner.name[3:]}"
-    found = sorted(path.name for path in data_path.glob("VOC*") if os.path.isdir(path))
-    return f"{data_path} holds {', '.join(found) or 'no VOC* folder'}; choose by --data_path and --year"
 
 
 def read_lines(path):
@@ -202,11 +180,15 @@ def parse_args(argv=None):
     """Read the command line."""
     parser = Parser(__doc__)
     add = parser.add_argument
-    add("--data_path", default="Dataset/VOCdevkit/", help="folder that holds VOC{year} (%(default)s)")
-    add("--year", default="2007", help="the photos lie in VOC{year} (%(default)s)")
+    add(
+        "--data_path",
+        default="Dataset/VOCdevkit/",
+        help="folder that holds VOC{year}, or a folder that itself holds Annotations ... (%(default)s)",
+    )
+    add("--year", help=f"the photos lie in VOC{{year}} ({DEFAULT_YEAR})")
     add("--train_split", default="trainval", help="list in ImageSets/Main (%(default)s)")
     add("--test_split", default="test", help="list in ImageSets/Main, or none (%(default)s)")
-    add("--out_dir", help="folder for the label files (data/voc07 for 2007)")
+    add("--out_dir", help="folder for the label files (data/voc07 for VOC2007, data/mine for mine)")
     add("--classes", default="voc", help="voc, auto (names in the XML) or a file, one name a line (voc)")
     return parser.parse_args(argv)
 
@@ -226,6 +208,7 @@ def main(args):
     """Read and check everything, then write the label files and classes.json."""
     splits = choose_splits(args.train_split, args.test_split)
     voc = find_voc(args.data_path, args.year)
+    tag = tag_of(voc)
     listed = {split: read_split(voc, split) for split in splits}
     # sorted as text, as the reference sorts its photos
     photos = {split: read_photos(voc, split, sorted(set(ids))) for split, ids in listed.items()}
@@ -233,9 +216,8 @@ def main(args):
     targets = {split: targets_of(read, classes) for split, read in photos.items()}
     checks = {split: compare(voc, split, classes, targets[split]) for split in splits}
 
-    year = args.year[2:] if re.fullmatch(r"\d{4}", args.year) else args.year
-    out_dir = Path(args.out_dir or f"data/voc{year}")
-    files = {split: f"{split}_voc{year}.json" for split in splits}
+    out_dir = Path(args.out_dir or f"data/{tag}")
+    files = {split: f"{split}_{tag}.json" for split in splits}
     description = {"classes": classes, "train": files[args.train_split], "test": files.get(args.test_split)}
     description["ignored"] = IGNORED
     texts = {out_dir / CLASSES_FILE: json.dumps(description, ensure_ascii=False) + "\n"}

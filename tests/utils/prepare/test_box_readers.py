@@ -155,7 +155,7 @@ def test_photos_without_xml_and_lists_are_told(voc, make_photo):
     (folder / "ImageSets/Main").mkdir(parents=True)
     notes = read_voc_folder(folder).notes
     assert f"2 photos have no annotation file and are left out, first {folder}/JPEGImages/more.jpg" in notes
-    assert "prepare_voc.py --classes auto" in notes[-1]
+    assert f"prepare_voc.py --data_path {folder} --classes auto" in notes[-1]
 
 
 def test_of_two_photos_of_one_name_the_first_counts(voc, make_photo):

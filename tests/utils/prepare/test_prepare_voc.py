@@ -320,6 +320,38 @@ def test_file_names_follow_year_and_splits(tmp_path, year, short):
     assert (spec.classes, spec.test_ignored) == (VOC_CLASSES, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "tag"),
+    [
+        ("VOC2007", [], "voc07"),
+        ("VOC2007", ["--year", "2007"], "voc07"),
+        ("VOC2012", [], "voc12"),
+        ("VOCmine", [], "vocmine"),
+        ("VOC", [], "VOC"),
+        ("my photos", [], "my photos"),
+    ],
+)
+def test_data_path_is_of_vocs_layout_itself(tree, monkeypatch, name, options, tag):
+    tree.devkit = tree.voc.rename(tree.devkit / name)
+    tree.run(*options)
+    assert tree.written() == ["classes.json", f"test_{tag}.json", f"trainval_{tag}.json"]
+    assert tree.labels(f"test_{tag}.json") == {"000003": vector(dog=0, cat=1)}
+    first = tree.records(f"trainval_{tag}.json")[0]
+    assert first["img_path"] == str(tree.devkit / "JPEGImages/000001.jpg")
+    spec, folder = load_spec(str(tree.out))
+    assert len(read_records(folder / spec.train_file, 20)) == 2
+
+    monkeypatch.chdir(tree.devkit)  # the name is the folder's, not "."
+    prepare_voc.main(prepare_voc.parse_args(["--data_path", "."]))
+    assert sorted(os.listdir(f"data/{tag}")) == tree.written()
+
+
+def test_the_folder_of_the_year_comes_before_what_holds_it(tree):
+    (tree.devkit / "Annotations").mkdir()
+    tree.run()
+    assert tree.labels("test_voc07.json") == {"000003": vector(dog=0, cat=1)}
+
+
 def test_no_test_split(tree):
     (tree.voc / "ImageSets/Main/test.txt").unlink()
     tree.run("--test_split", "none")
@@ -389,9 +421,12 @@ def test_missing_devkit(tree):
     assert_refused(tree, str(tree.devkit), "give --data_path the VOCdevkit folder")
 
 
-def test_data_path_is_the_inner_folder(tree):
-    devkit, tree.devkit = tree.devkit, tree.voc
-    assert_refused(tree, str(tree.voc), f"inner folder: give --data_path {devkit} --year 2007")
+def test_another_year_than_the_folders_own(tree):
+    tree.devkit = tree.voc
+    said = f"{tree.voc} itself holds Annotations: to take these, leave out --year"
+    assert_refused(tree, f"folder {tree.voc / 'VOC2012'} not found", said, "--year", "2012")
+    tree.devkit = tree.voc.rename(tree.voc.parent / "mine")
+    assert_refused(tree, f"folder {tree.devkit / 'VOC2007'} not found", "leave out --year", "--year", "2007")
 
 
 def test_other_years_are_listed(tree):
@@ -402,7 +437,10 @@ def test_other_years_are_listed(tree):
 @pytest.mark.parametrize("part", ["Annotations", "JPEGImages", "ImageSets/Main"])
 def test_missing_folder(tree, part):
     (tree.voc / part).rename(tree.voc / "elsewhere")
-    assert_refused(tree, f"folder {tree.voc / part} not found", "unpack the whole VOC")
+    said = "unpack the whole VOC archive again"
+    if part == "ImageSets/Main":
+        said += ", or without lists take prepare_custom.py"
+    assert_refused(tree, f"folder {tree.voc / part} not found", f"{said}$")
 
 
 def test_missing_list(tree):
