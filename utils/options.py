@@ -125,6 +125,7 @@ def table(text):
     return text
 
 
+PHOTOS = "photos, folders of photos, patterns like 'photos/*.jpg', - for a list on standard input"
 LARGEST = 4096  # side of photos in pixels; the position embedding of a ViT grows with its square
 
 OPTIONS = {
@@ -156,7 +157,7 @@ OPTIONS = {
     "batch_size": dict(default=16, type=whole(1), help="photos a step, in each process"),
     "cache": dict(default=None, choices=("ram",), help="keep decoded photos in memory, for small sets"),
     "num_workers": dict(default=min(8, os.cpu_count() or 1), type=whole(0), help="threads that read photos"),
-    "img_dir": dict(default=["images/"], nargs="+", help="photos and folders of photos"),
+    "img_dir": dict(default=["images/"], nargs="+", help=PHOTOS),
     # optimizer
     "lr": dict(default=0.01, type=number(0), help="learning rate of the trunk; the heads take 10 times it"),
     "momentum": dict(default=0.9, type=number(0, 1), help="SGD momentum"),
@@ -227,9 +228,9 @@ OPTIONS = {
     "model_path": dict(default=None, required=True, help="checkpoint: .pdparams, .safetensors or .pth"),
     "int8": dict(default=False, type=boolean, nargs="?", const=True,
                  help="8-bit integers, calibrated on --calib; needs --format openvino"),
-    "calib": dict(default=None, nargs="+", help="photos and folders of photos to calibrate int8 on"),
+    "calib": dict(default=None, nargs="+", help=f"{PHOTOS}, to calibrate int8 on"),
     # inference
-    "input_file": dict(default=None, required=True, nargs="+", help="photos and folders of photos"),
+    "input_file": dict(default=None, required=True, nargs="+", help=PHOTOS),
     "model_file": dict(default=None, required=True, help="exported model: .json, .pdmodel, .onnx or .xml"),
     "params_file": dict(default=None, help="its weights (default: the .pdiparams beside it)"),
     "engine": dict(default="auto", choices=("auto", "paddle", "openvino", "onnxruntime"),
