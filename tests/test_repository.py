@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPO = Path(__file__).resolve().parents[1]
 NOT_OURS = {"data", "checkpoint", "output", "demo", "Dataset"}  # what runs write
 SOURCES = sorted(
@@ -137,6 +139,33 @@ def test_no_path_of_a_particular_machine():
 
 def test_no_particular_python():  # fault 39
     assert files_with(r"python3\.\d+\b(?!\s+to\b)", CODE) == []
+
+
+# --- both languages say the same
+
+
+README_PARTS = {
+    "headings": lambda text: re.findall(r"^(##+) ", text, re.MULTILINE),
+    "commands": lambda text: [
+        line.split("  #")[0].rstrip()
+        for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ],
+    "options": lambda text: set(re.findall(r"--[a-z_0-9]+", text)),
+    "scripts": lambda text: set(re.findall(r"\b\w+\.py\b", text)),
+    "links": lambda text: set(re.findall(r"\]\(([^)]+)\)", text)) - {"README.md", "README_CN.md"},
+    "rows of tables": lambda text: [line.count("|") for line in text.splitlines() if line.startswith("|")],
+}
+
+
+@pytest.mark.parametrize("part", README_PARTS)
+def test_the_readmes_are_in_step(part):
+    english, chinese = (
+        README_PARTS[part]((REPO / name).read_text(encoding="utf-8"))
+        for name in ("README.md", "README_CN.md")
+    )
+    assert english
+    assert english == chinese
 
 
 # --- the tests themselves
