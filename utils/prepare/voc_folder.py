@@ -45,7 +45,7 @@ def tag_of(voc):
     year = name.removeprefix("VOC")
     if year in ("", name):
         return name
-    return f"voc{year[2:] if re.fullmatch(r'[0-9]{4}', year) else year}"
+    return "voc" + (year[2:] if re.fullmatch("[0-9]{4}", year) else year)
 
 
 def _name_of(folder):
