@@ -86,6 +86,6 @@ def test_a_cpu_keeps_freed_memory_for_the_next_step():
     del x
     after = heap()
     assert with_x.hblkhd == before.hblkhd  # on the heap, not in pages of its own
-    assert with_x.used - before.used >= 64 << 20
-    assert after.free >= 64 << 20
+    assert with_x.used - before.used > 63 << 20  # some KB of others may be freed meanwhile
+    assert after.free > 63 << 20
     assert after.arena == with_x.arena  # nothing was given back
