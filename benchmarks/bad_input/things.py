@@ -197,18 +197,19 @@ def sparse(name, size):
 
 
 def full_after(size):
-    """A context maker: no file grows beyond `size` bytes, as on a full disk; needs no rights."""
+    """A context maker: see file_limit."""
+    return lambda folder: file_limit(size)
 
-    @contextmanager
-    def around(folder):
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    return around
+@contextmanager
+def file_limit(size):
+    """Within the block no file of this process grows beyond `size` bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def forbidden(name, mode=0):

@@ -73,3 +73,20 @@ def ends_with_2(capfd):
         return error
 
     return run
+
+
+@pytest.fixture
+def stop_after():
+    """A function: (count, function) -> function, interrupted as by Ctrl-C when called more than count."""
+
+    def stopping(count, function):
+        calls = iter(range(count))
+
+        def limited(*given):
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return function(*given)
+
+        return limited
+
+    return stopping

@@ -445,7 +445,7 @@ def plain(exported, few, tmp_path_factory):
     return scores_of(out)
 
 
-def test_resume_after_a_kill(exported, few, plain, tmp_path, capsys, monkeypatch):
+def test_resume_after_a_kill(exported, few, plain, tmp_path, capsys, monkeypatch, stop_after):
     out = tmp_path / "scores.json"
     argv = infer_argv(exported, few, out)
     monkeypatch.setattr(predictions, "labels_of", stop_after(4, predictions.labels_of))
@@ -465,7 +465,9 @@ def test_resume_after_a_kill(exported, few, plain, tmp_path, capsys, monkeypatch
     assert out.stat().st_mtime_ns == before
 
 
-def test_an_interrupted_run_is_not_lost_by_mistake(exported, few, tmp_path, ends_with_2, monkeypatch):
+def test_an_interrupted_run_is_not_lost_by_mistake(
+    exported, few, tmp_path, ends_with_2, monkeypatch, stop_after
+):
     argv = infer_argv(exported, few, tmp_path / "scores.json")
     monkeypatch.setattr(predictions, "labels_of", stop_after(4, predictions.labels_of))
     with pytest.raises(KeyboardInterrupt):
@@ -473,18 +475,6 @@ def test_an_interrupted_run_is_not_lost_by_mistake(exported, few, tmp_path, ends
     assert "--resume" in ends_with_2(infer, *argv)
     assert "another model or threshold" in ends_with_2(infer, *argv, "--resume", "--threshold", 0.7)
     assert "another model or threshold" in ends_with_2(infer, *argv, "--resume", "--topk", 2)
-
-
-def stop_after(count, function):
-    """`function`, interrupted when it is called once more than `count` times."""
-    calls = iter(range(count))
-
-    def limited(*given):
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        return function(*given)
-
-    return limited
 
 
 def test_each_process_takes_its_share(exported, few, plain, tmp_path, capsys, monkeypatch):

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 import train
+from benchmarks.bad_input.things import file_limit
 from benchmarks.resume_kills import content_of, contents_of, epochs_of
 from utils.errors import UserError
 from utils.run_folder import RunFolder
@@ -198,17 +199,6 @@ def test_a_second_signal_ends_a_run_at_once(shapes, save_dir):
 
 
 # --- the disk is full
-
-
-@contextmanager
-def file_limit(size):
-    """Within the block no file of this process grows beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process")

@@ -221,19 +221,7 @@ def test_reader_of_rows_goes_away(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def stopping_after(count, function):
-    """`function`, interrupted as by Ctrl-C when it is called once more than `count` times."""
-    calls = iter(range(count))
-
-    def limited(*given):
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        return function(*given)
-
-    return limited
-
-
-def test_infer_goes_on_with_rows(exported, tmp_path, capsys, monkeypatch):
+def test_infer_goes_on_with_rows(exported, tmp_path, capsys, monkeypatch, stop_after):
     """--format prints what is done now; the file holds all of it, as without an interruption."""
     argv = ["--model_file", exported, "--input_file", DEMO, "--format", "json", "--out", tmp_path / "x.jsonl"]
 
@@ -246,7 +234,7 @@ def test_infer_goes_on_with_rows(exported, tmp_path, capsys, monkeypatch):
     whole = (tmp_path / "x.jsonl").read_bytes()
     (tmp_path / "x.jsonl").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(predictions, "labels_of", stopping_after(3, predictions.labels_of))
+        patch.setattr(predictions, "labels_of", stop_after(3, predictions.labels_of))
         with pytest.raises(KeyboardInterrupt):
             run()
     assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl.part-0-1"]
