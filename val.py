@@ -5,7 +5,6 @@ With attention for a model trained without (--lam 0):  python val.py --load_from
 A page, beside another run:  python val.py --load_from FILE --report DIR --compare OTHER/metrics.json
 """
 
-import io
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from utils.evaluation.page import check_report
 from utils.evaluation.pointing import pointing_lines
 from utils.evaluation.report import figure_lines, named_figures, precision_lines
 from utils.evaluation.thresholds import best_thresholds, goal_name, held_out, threshold_lines
-from utils.files import atomic_path, write_json
+from utils.files import write_json, write_saved
 from utils.options import make_parser
 from utils.pointing_game import boxes_of, play_pointing_game
 from utils.run_report import compare_lines, report_run
@@ -182,10 +181,8 @@ def evaluation_split(args, description):
 def write_results(folder, results, records, scores):
     """metrics.json, and scores.npz with paths (N,), scores (N, C) and labels (N, C; -1 ignored)."""
     write_json(folder / "metrics.json", results, indent=1)
-    content = io.BytesIO()
-    np.savez_compressed(content, paths=records.paths, scores=scores, targets=records.labels)
-    with atomic_path(folder / "scores.npz") as temporary:
-        temporary.write_bytes(content.getvalue())
+    arrays = {"paths": records.paths, "scores": scores, "targets": records.labels}
+    write_saved(folder / "scores.npz", lambda file: np.savez_compressed(file, **arrays))
     print(f"wrote {folder / 'metrics.json'} and {folder / 'scores.npz'}")
 
 

@@ -8,7 +8,7 @@ from PIL import ImageDraw
 
 from datasets.transforms import read_photo
 from utils.errors import UserError, printable
-from utils.files import atomic_path
+from utils.files import write_saved
 from utils.fonts import fitted, font_for
 
 SHARE = 0.055  # of the shorter side: size of the letters
@@ -41,8 +41,7 @@ def annotate(photo, out, font):
         raise UserError(f"--annotated: {photo.path} is {size} pixels, too long for a JPEG; leave it out")
     image = read_photo(photo.path)
     draw_strip(image, texts_of(photo), font)
-    with atomic_path(out) as temporary:
-        image.save(temporary, "JPEG", quality=90, subsampling=0)
+    write_saved(out, lambda file: image.save(file, "JPEG", quality=90, subsampling=0))
 
 
 def texts_of(photo):

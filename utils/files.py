@@ -1,6 +1,7 @@
 """Files appear whole or not at all: written beside their place, flushed, renamed."""
 
 import errno
+import io
 import json
 import os
 import stat
@@ -90,6 +91,17 @@ def write_all(texts):
         for path, text in texts.items():
             temporary = stack.enter_context(atomic_path(path))
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_saved(path, save):
+    """Write what save(file) puts into a file, whole or not at all.
+
+    Through memory: where the disk fills while Pillow writes to a file, it says nothing.
+    """
+    content = io.BytesIO()
+    save(content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def write_json(path, value, indent=None):

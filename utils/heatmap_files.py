@@ -1,7 +1,6 @@
 """Heat maps as files: for each photo and class a panel, and contact sheets of all photos."""
 
 import difflib
-import io
 import os
 import re
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import numpy as np
 
 from datasets.transforms import read_photo
 from utils.errors import UserError, printable
-from utils.files import atomic_path
+from utils.files import write_saved
 from utils.heatmap_pictures import TILE, contact_sheet, panel, photo_tiles
 
 SHEET = 30  # tiles of a contact sheet
@@ -119,8 +118,5 @@ class HeatmapFolder:
 
     def _write(self, picture, name):
         path = self.folder / name
-        jpeg = io.BytesIO()  # where the disk fills while Pillow writes to a file, it says nothing
-        picture.save(jpeg, "JPEG", quality=90, subsampling=0)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(jpeg.getvalue())
+        write_saved(path, lambda file: picture.save(file, "JPEG", quality=90, subsampling=0))
         return path

@@ -6,7 +6,6 @@ RUN is the folder of a run or its log.jsonl. A dashed line is the mAP of the ave
 """
 
 import argparse
-import io
 import json
 import math
 import os
@@ -18,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.errors import UserError, run_script  # noqa: E402
-from utils.files import atomic_path  # noqa: E402
+from utils.files import write_saved  # noqa: E402
 from utils.optional import optional  # noqa: E402
 from utils.options import Parser  # noqa: E402
 
@@ -120,10 +119,7 @@ def plot_runs(logs, out):
     for panel, title in zip(panels, TITLES, strict=True):
         _finish(panel, title)
     _legend(figure, panels[2].lines)
-    png = io.BytesIO()  # where the disk fills while Pillow writes to a file, it says nothing
-    figure.savefig(png, format="png")
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(png.getvalue())
+    write_saved(out, lambda file: figure.savefig(file, format="png"))
 
 
 def can_draw():

@@ -69,6 +69,16 @@ def heatmap_full(folder):
     return predict("--heatmap", "maps", "--heatmap_classes", "all")
 
 
+@bad(
+    "predict",
+    "photos with their labels on a full disk",
+    "cannot write named/a.jpg: ...; free some space or choose another folder",
+    FULL,
+)
+def annotated_full(folder):
+    return predict("--annotated", "named")
+
+
 @bad("predict", "a file in place of the folder of heat maps", "--heatmap maps is a file; name a folder")
 def heatmap_file(folder):
     Path("maps").write_text("")
