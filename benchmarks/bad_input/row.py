@@ -123,7 +123,6 @@ def place():
 def run_row(row):
     """Make the input of a Row and run its script on it in this process: an Outcome."""
     with place() as folder:
-        importlib.import_module(row.script.replace("/", "."))  # before the process may lose its rights
         argv = [os.fspath(word) for word in row.make(folder)]
         before = tree(folder)
         with row.around(folder):
