@@ -6,7 +6,7 @@ from datetime import date
 
 import numpy as np
 
-from benchmarks.ablation import BATCH, HEADS, LAMBDAS, ORIGINAL, SIZES, chosen_settings, name_of
+from benchmarks.ablation_plan import BATCH, HEADS, LAMBDAS, ORIGINAL, SIZES, chosen_settings, name_of
 from benchmarks.common import filled_classes, map_draws, markdown, mean_ap, used_versions
 from benchmarks.object_size import object_sizes
 from datasets.records import read_split
