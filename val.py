@@ -20,7 +20,7 @@ from utils.distributed import join_processes
 from utils.errors import UserError, run_script
 from utils.evaluation.calibration import at_a_bound, calibrate, fit_temperature
 from utils.evaluation.compare import read_other
-from utils.evaluation.metrics import precision_recall, resolve_ignored
+from utils.evaluation.metrics import counted_labels, precision_recall, resolve_ignored
 from utils.evaluation.page import check_report
 from utils.evaluation.pointing import pointing_lines
 from utils.evaluation.report import figure_lines, named_figures, precision_lines
@@ -91,7 +91,7 @@ def main(args):
     if other:
         print("\n".join(compare_lines(scores, records.labels, other, args.ap)))
     if tuned:
-        tune(args, tuned, description, raw, records.labels, threshold, temperature)
+        tune(args, tuned, description, spec, raw, records.labels, threshold, temperature)
     results |= {"checkpoint": description, "options": vars(args)}
     if args.out:
         write_results(Path(args.out), results, records, scores)
@@ -116,7 +116,7 @@ def whole(loader):
     return loader
 
 
-def tune(args, path, description, raw, labels, threshold, temperature):
+def tune(args, path, description, spec, raw, labels, threshold, temperature):
     """Find what --tune_thresholds and --tune_temperature ask for on scores (N, C); print and write it."""
     classes = description["classes"]
     if args.tune_temperature:
@@ -126,17 +126,26 @@ def tune(args, path, description, raw, labels, threshold, temperature):
             print("warning: that is the limit: too few photos, or those it trained on?", file=sys.stderr)
     goal = None
     if args.tune_thresholds:
+        absent = spec.ignored_is_negative_in_precision
+        counted = counted_labels(labels, absent)
         goal = goal_name(args.tune_thresholds)
         scores = calibrate(raw, temperature)
-        found = best_thresholds(scores, labels, args.tune_thresholds)
+        found = best_thresholds(scores, counted, args.tune_thresholds)
         print("\n".join(threshold_lines(found, classes, args.tune_thresholds, threshold)))
         fallback, threshold = threshold, np.where(np.isnan(found), threshold, found)
         print("with them, on the photos that they were tuned on (other photos give less):")
-        print("\n".join(precision_lines(precision_recall(scores, labels, threshold))))
+        print("\n".join(precision_lines(precision_recall(scores, counted, threshold))))
         given = raw if args.tune_temperature else scores
-        halves = held_out(given, labels, args.tune_thresholds, args.tune_temperature, fallback)
+        halves = held_out(
+            given,
+            labels,
+            args.tune_thresholds,
+            args.tune_temperature,
+            fallback,
+            ignored_is_negative=absent,
+        )
         print("tuned on one half of the photos, on the other half, both ways (what other photos give):")
-        print("\n".join(precision_lines(precision_recall(halves[0], labels, halves[1]))))
+        print("\n".join(precision_lines(precision_recall(halves[0], counted, halves[1]))))
     about = {"checkpoint": args.load_from, "split": args.split, "photos": len(labels)}
     if path.suffix == ".json":
         write_thresholds(path, classes, threshold, temperature, goal, about)

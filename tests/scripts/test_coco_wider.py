@@ -1,5 +1,6 @@
 """COCO and WIDER Attribute from official archives in small to predictions: prepare, train, val, predict."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -140,6 +141,22 @@ def test_wider_leaves_out_what_is_not_specified(runs, prepared):
     assert (scores[said == 0] >= THRESHOLD["wider"]).any()
     figures = counted(scores >= THRESHOLD["wider"], said == 1)  # what is not specified counts as absent here
     assert [results[name] for name in FOUR] == pytest.approx(figures)
+
+
+def test_wider_is_tuned_under_the_rule_that_measures_it(runs, prepared, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(prepared)
+    argv = ["--load_from", runs["wider"][3] / "last.pdparams"]
+    goal = ["--tune_thresholds", "f1", "--tuned", tmp_path / "t.json", "--report", tmp_path / "report"]
+    call(val, *argv, *goal)
+    said = capsys.readouterr().out
+    tuned_on, held_out = (
+        said[said.index(f"\n{start}") :].splitlines()[2:4] for start in ("with", "tuned on")
+    )
+    call(val, *argv, "--thresholds", tmp_path / "t.json")
+    assert tuned_on == capsys.readouterr().out.splitlines()[2:4] != held_out
+    limits = json.loads((tmp_path / "t.json").read_text())["threshold"]
+    rows = csv.DictReader((tmp_path / "report/classes.csv").read_text().splitlines())
+    assert limits == pytest.approx([float(row["best_threshold"]) for row in rows], rel=1e-5)  # of one mind
 
 
 def average_precision(scores, positive):

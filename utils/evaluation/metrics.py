@@ -65,6 +65,11 @@ def resolve_ignored(labels, rule):
     return np.where(labels == IGNORED, labels.dtype.type(values[rule]), labels)
 
 
+def counted_labels(labels, ignored_is_negative):
+    """A copy of labels (N, C) as precision and recall count them, see precision_recall."""
+    return resolve_ignored(labels, "negative" if ignored_is_negative else "ignore")
+
+
 def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=False):
     """CP, CR, CF1 (mean over classes) and OP, OR, OF1 (over all labels) as a dict.
 
@@ -74,8 +79,8 @@ def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=Fa
     (the reference's rule for WIDER). Unlike it: a class without positives is left
     out of CR instead of making it NaN, and 0/0 in F1 is 0.
     """
-    counted = np.ones(labels.shape, bool) if ignored_is_negative else labels != IGNORED
-    predicted = (scores >= np.asarray(threshold)) & counted
+    labels = counted_labels(labels, ignored_is_negative)
+    predicted = (scores >= np.asarray(threshold)) & (labels != IGNORED)
     n_positive = (labels == 1).sum(axis=0)  # (C,)
     n_predicted = np.maximum(predicted.sum(axis=0), 1)  # (C,)
     n_hit = (predicted & (labels == 1)).sum(axis=0)  # (C,)

@@ -20,7 +20,7 @@ from utils.evaluation.curves import (
     precision_recall_curve,
     thinned,
 )
-from utils.evaluation.metrics import resolve_ignored
+from utils.evaluation.metrics import counted_labels
 from utils.evaluation.object_size import ap_by_size, largest_shares
 from utils.rows import cell
 
@@ -76,7 +76,7 @@ def gather(run, other=None):
     """The Numbers of an Evaluation, beside another run (compare.Other) where there is one."""
     scores, labels, figures = run.scores, run.labels, run.figures
     kind, threshold = figures["ap_definition"], figures["threshold"]
-    ruled = resolve_ignored(labels, "negative" if run.ignored_is_negative else "ignore")
+    ruled = counted_labels(labels, run.ignored_is_negative)
     times = draws(len(labels))
     drawn = ap_of_draws(scores, labels, times, kind)  # (DRAWS, C)
     many = np.array(figures["positives"]) >= ENOUGH

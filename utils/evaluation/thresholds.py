@@ -3,7 +3,7 @@
 import numpy as np
 
 from utils.evaluation.calibration import calibrate, fit_temperature
-from utils.evaluation.metrics import IGNORED, THRESHOLD
+from utils.evaluation.metrics import IGNORED, THRESHOLD, counted_labels
 
 
 def tune_thresholds(scores, labels, goal, fallback=THRESHOLD):
@@ -65,20 +65,24 @@ def _between(values, chosen):
     return upper if middle <= lower else middle
 
 
-def held_out(scores, labels, goal=None, temperature=False, fallback=THRESHOLD, seed=0):
+def held_out(
+    scores, labels, goal=None, temperature=False, fallback=THRESHOLD, seed=0, ignored_is_negative=False
+):
     """(scores (N, C), thresholds (N, C)), each photo's tuned on the half of the photos that it is not in.
 
     What precision_recall and the like say of them is what tuning gives on further photos; on the
     photos tuned on it looks better than it is. goal: None leaves `fallback` (a number or (C,));
     temperature: whether the scores are calibrated first. The halves are drawn by `seed`.
+    ignored_is_negative: the data set's rule for precision and recall; a temperature takes known labels alone.
     """
+    ruled = counted_labels(labels, ignored_is_negative)
     first = np.random.default_rng(seed).permutation(len(scores)) < len(scores) // 2  # (N,)
     calibrated, thresholds = scores.copy(), np.empty(labels.shape)
     for tune, use in ((first, ~first), (~first, first)):
         fitted = fit_temperature(scores[tune], labels[tune]) if temperature else 1.0
         calibrated[use] = calibrate(scores[use], fitted)
         given = calibrate(scores[tune], fitted)
-        thresholds[use] = tune_thresholds(given, labels[tune], goal, fallback) if goal else fallback
+        thresholds[use] = tune_thresholds(given, ruled[tune], goal, fallback) if goal else fallback
     return calibrated, thresholds
 
 
