@@ -28,7 +28,7 @@ def largest_shares(objects, sizes, num_classes):
     """(N, C): share of the photo that the largest box of a class covers, 0..1; difficult ones do not count.
 
     objects: for each photo a list of (class index, (x, y, width, height), difficult), or None where they
-    are not known, which gives NaN. sizes: (width, height) of each photo, in the boxes' pixels.
+    are not known, which gives NaN. sizes: (width, height) of each photo, in the boxes' pixels. 0: no box.
     """
     shares = np.zeros((len(objects), num_classes))
     for row, (things, size) in enumerate(zip(objects, sizes, strict=True)):
@@ -42,14 +42,14 @@ def largest_shares(objects, sizes, num_classes):
 
 
 def ap_by_size(scores, labels, shares, classes, least=LEAST, kind=AP_KINDS[0]):
-    """{bin of BINS: BySize}. shares (N, C) as of largest_shares; positives without one are left out.
+    """{bin of BINS: BySize}. shares (N, C) as of largest_shares; positives without a box are left out.
 
     The means are over those of `classes` (columns) that have `least` positives of that size.
     """
     asked = np.isin(np.arange(labels.shape[1]), classes)
     found = {}
     for name, (low, high) in BINS.items():
-        inside = (shares >= low) & (shares < high)
+        inside = (shares > 0) & (shares >= low) & (shares < high)
         only = np.where((labels == 1) & ~inside, IGNORED, labels)
         positives = (only == 1).sum(axis=0)
         ap = average_precision(scores, only, kind)

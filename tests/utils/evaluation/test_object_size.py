@@ -29,6 +29,14 @@ def test_each_size_stands_against_all_negatives():
     assert whole.ap == average_precision(scores, labels)
 
 
+def test_a_positive_without_an_easy_box_is_of_no_size():
+    """--difficult positive makes such labels; or the boxes of one's own data are not complete."""
+    shares = largest_shares([[(0, (0, 0, 9, 9), True)], [(0, (0, 0, 9, 9), False)], []], [(10, 10)] * 3, 1)
+    found = ap_by_size(np.array([[0.1], [0.9], [0.5]]), np.array([[1], [1], [0]]), shares, [0], least=1)
+    assert {name: size.counted for name, size in found.items()} == {"small": 0, "medium": 0, "large": 1}
+    assert found["large"].mean == 1
+
+
 @pytest.mark.filterwarnings("error")
 def test_means_are_over_classes_with_enough_of_a_size():
     labels = np.array([[1, 1], [1, 0], [0, 0]])
