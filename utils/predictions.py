@@ -10,6 +10,7 @@ from datasets.loader import ordered_map
 from datasets.transforms import read_photo, to_rgb, transform
 from utils.errors import UserError, print_error
 from utils.evaluation.calibration import calibrate
+from utils.evaluation.metrics import reach
 
 
 @dataclass
@@ -76,7 +77,7 @@ def labels_of(scores, classes, threshold, topk=None):
 
     With topk only the so many best of all classes, the best first, and of equal ones the first class.
     """
-    hits = np.broadcast_to(True if threshold is None else scores >= np.asarray(threshold), len(classes))
+    hits = np.broadcast_to(True if threshold is None else reach(scores, threshold), len(classes))
     columns = range(len(classes)) if topk is None else np.argsort(-scores, kind="stable")[:topk]
     return [classes[c] for c in columns if hits[c]]
 

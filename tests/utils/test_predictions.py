@@ -68,6 +68,13 @@ def test_labels(threshold, names):
     assert labels_of(np.float32([0.5, 0.75, 0.25]), "abc", threshold) == list(names)
 
 
+@pytest.mark.parametrize("threshold", [0.7, [0.7]])
+def test_labels_agree_with_the_scores_that_are_told(threshold):
+    score = np.float32([0.7])  # a little less: NumPy 1 rounds a single threshold, too
+    assert score.tolist()[0] < 0.7
+    assert labels_of(score, "a", threshold) == []
+
+
 @pytest.mark.parametrize(
     ("threshold", "topk", "names"),
     [

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.evaluation.metrics import IGNORED
+from utils.evaluation.metrics import IGNORED, reach
 from utils.evaluation.thresholds import at_each_score, best_thresholds
 
 BINS = 20  # of a histogram of scores
@@ -62,7 +62,7 @@ def at_threshold(scores, labels, threshold):
     """AtThreshold of scores and labels (N, C); threshold: a number or (C,). Ignored labels are left out."""
     threshold = np.broadcast_to(np.asarray(threshold, float), scores.shape[1])
     positive = labels == 1
-    predicted = (scores >= threshold) & (labels != IGNORED)
+    predicted = reach(scores, threshold) & (labels != IGNORED)
     hits, said, known = ((each).sum(axis=0) for each in (predicted & positive, predicted, positive))  # (C,)
     nan = np.full(len(threshold), np.nan)
     precision = np.divide(hits, said, out=nan.copy(), where=said > 0)
@@ -94,7 +94,7 @@ def co_occurrence(scores, labels, threshold):
     """
     positive = (labels == 1).astype(float)
     counted = (labels != IGNORED).astype(float)
-    predicted = (scores >= np.asarray(threshold)) * counted
+    predicted = reach(scores, threshold) * counted
     photos = positive.T @ counted  # (C, C)
     labelled, said = positive.T @ positive, positive.T @ predicted
     nan = np.full(photos.shape, np.nan)
@@ -120,11 +120,10 @@ def mistakes(scores, labels, threshold, most):
 
     threshold: a number or (C,); at most `most` rows each. Equal scores stay in the order given.
     """
-    threshold = np.broadcast_to(np.asarray(threshold, float), scores.shape[1])
-    found = []
+    predicted, found = reach(scores, threshold), []
     for c in range(scores.shape[1]):
-        false = np.flatnonzero((labels[:, c] == 0) & (scores[:, c] >= threshold[c]))
-        missed = np.flatnonzero((labels[:, c] == 1) & (scores[:, c] < threshold[c]))
+        false = np.flatnonzero((labels[:, c] == 0) & predicted[:, c])
+        missed = np.flatnonzero((labels[:, c] == 1) & ~predicted[:, c])
         false = false[np.argsort(-scores[false, c], kind="stable")][:most]
         missed = missed[np.argsort(scores[missed, c], kind="stable")][:most]
         found.append((false.tolist(), missed.tolist()))

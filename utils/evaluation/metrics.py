@@ -65,6 +65,14 @@ def resolve_ignored(labels, rule):
     return np.where(labels == IGNORED, labels.dtype.type(values[rule]), labels)
 
 
+def reach(scores, threshold):
+    """Whether each of scores (..., C) is its threshold or more: a number, (C,) or (..., C); bool as scores.
+
+    Compared as they are: NumPy 1 would round a single number to the type of the scores.
+    """
+    return np.asarray(scores, np.float64) >= np.asarray(threshold, np.float64)
+
+
 def counted_labels(labels, ignored_is_negative):
     """A copy of labels (N, C) as precision and recall count them, see precision_recall."""
     return resolve_ignored(labels, "negative" if ignored_is_negative else "ignore")
@@ -80,7 +88,7 @@ def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=Fa
     out of CR instead of making it NaN, and 0/0 in F1 is 0.
     """
     labels = counted_labels(labels, ignored_is_negative)
-    predicted = (scores >= np.asarray(threshold)) & (labels != IGNORED)
+    predicted = reach(scores, threshold) & (labels != IGNORED)
     n_positive = (labels == 1).sum(axis=0)  # (C,)
     n_predicted = np.maximum(predicted.sum(axis=0), 1)  # (C,)
     n_hit = (predicted & (labels == 1)).sum(axis=0)  # (C,)

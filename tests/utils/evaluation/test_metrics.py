@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
 from datasets.spec import SPECS
+from utils.evaluation.curves import at_threshold, co_occurrence, mistakes
 from utils.evaluation.metrics import IGNORED, average_precision, evaluate, keep_top3, precision_recall
 
 pytestmark = pytest.mark.filterwarnings("error")  # a division by zero is a fault
@@ -182,6 +183,15 @@ def test_the_threshold_itself_counts_as_predicted():
     assert precision_recall(scores, labels, threshold=0.3)["OR"] == 1
     assert precision_recall(scores, labels, threshold=0.3)["OP"] == pytest.approx(2 / 3)
     assert precision_recall(scores.astype("float32"), labels, threshold=0.3)["OP"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("threshold", [0.7, [0.7]])
+def test_all_figures_agree_on_what_is_predicted(threshold):
+    scores, labels = np.float32([[0.7]]), np.array([[1]])  # a little less than 0.7: NumPy 1 rounds both
+    assert precision_recall(scores, labels, threshold)["OR"] == 0
+    assert at_threshold(scores, labels, threshold).recall == 0
+    assert co_occurrence(scores, labels, threshold)[1] == 0
+    assert mistakes(scores, labels, threshold, 1) == [([], [0])]
 
 
 def test_ignored_labels_are_left_out_or_count_as_negative():
