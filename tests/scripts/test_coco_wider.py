@@ -156,7 +156,10 @@ def test_wider_is_tuned_under_the_rule_that_measures_it(runs, prepared, tmp_path
     assert tuned_on == capsys.readouterr().out.splitlines()[2:4] != held_out
     limits = json.loads((tmp_path / "t.json").read_text())["threshold"]
     rows = csv.DictReader((tmp_path / "report/classes.csv").read_text().splitlines())
-    assert limits == pytest.approx([float(row["best_threshold"]) for row in rows], rel=1e-5)  # of one mind
+    assert limits == pytest.approx([float(row["best_threshold"]) for row in rows], rel=1e-5)
+    assert (
+        "left out of AP, negative in precision and recall (" in (tmp_path / "report/index.html").read_text()
+    )
 
 
 def average_precision(scores, positive):

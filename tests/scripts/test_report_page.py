@@ -213,6 +213,26 @@ def test_files_beside_it_hold_the_same(report):
     assert sorted(path.name for path in report.iterdir()) == ["classes.csv", "curves.json", "index.html"]
 
 
+def test_what_another_run_is_compared_by_is_said_of_both(tmp_path):
+    """There AP was of another kind; here it is made anew from its scores."""
+    run = make_run(about={"AP": "ours", "difficult or unknown": "our rule"}, objects=None)
+    other = Other("m.json", run.scores, {"mAP": 0.1, "ap_definition": "voc07_11point", "ignored": 7})
+    page = write_report(tmp_path, run, None, other).read_text(encoding="utf-8")
+    assert "voc07_11point" not in page
+    assert page.count("<dt>AP</dt><dd>ours</dd>") == page.count("<dd>our rule</dd>") == 2
+
+
+def test_photos_shown_as_mistakes_are_those_that_are_counted(tmp_path):
+    """Where ignored labels count as negative, they are among them, and said to be ignored."""
+    labels, scores = np.array([[-1], [1]], np.int8), np.array([[0.9], [0.8]], np.float32)
+    for rule, said in ((False, "0 false"), (True, "1 false")):
+        figures = evaluate(scores, labels, ignored_is_negative=rule)
+        run = Evaluation(scores, labels, ["hat"], figures, {}, ["a.jpg", "b.jpg"], ignored_is_negative=rule)
+        page = write_report(tmp_path / said, run).read_text(encoding="utf-8")
+        assert said in page
+        assert page.count("ignored: hat") == rule
+
+
 def test_the_same_input_gives_the_same_bytes_and_light_plots(report, tmp_path, capsys):
     write_again = write_report(tmp_path, make_run(), pictures, OTHER).read_bytes()
     assert write_again == (report / "index.html").read_bytes()

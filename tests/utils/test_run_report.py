@@ -17,6 +17,12 @@ def test_a_run_without_a_fault_against_one_with_chance_s():
     assert said == "the interval does not include 0"
 
 
+def test_ap_of_another_kind_is_told_from_what_its_file_says():
+    other = Other("b/metrics.json", SCORES, {"ap_definition": "interpolated"})
+    assert "AP area, its file says interpolated" in compare_lines(SCORES, LABELS, other, "area")[0]
+    assert "its file" not in compare_lines(SCORES, LABELS, other, "interpolated")[0]
+
+
 def test_without_a_positive_there_is_nothing_to_compare():
     other = Other("b/metrics.json", SCORES[::-1], {})
     (line,) = compare_lines(SCORES, np.zeros_like(LABELS), other, "area")

@@ -17,6 +17,7 @@ from utils.evaluation.metrics import IGNORED
 from utils.evaluation.object_size import BINS, LEAST
 from utils.evaluation.report_data import ENOUGH
 
+RULES = ("AP", "difficult or unknown")  # of about_run: both runs' figures are made by ours
 SIDE, QUALITY = 160, 75  # of thumbnails: pixels at most, of JPEG
 SAFE = " !$&'()*+,-./:;=?@[]^_`{|}~"  # what an SVG in an address may hold as it is
 DASH = "–"  # where there is no figure
@@ -217,6 +218,8 @@ def _many(numbers):
 
 def _comparison(numbers, other, names, run):
     """The other run, and a row a class that has an AP."""
+    about = about_run(other.metrics)
+    about |= {name: run.about.get(name, "") for name in RULES if name in about}
     gaps = numbers.difference
     low, high = gaps.class_interval
     known = np.flatnonzero(~np.isnan(gaps.by_class))
@@ -229,7 +232,7 @@ def _comparison(numbers, other, names, run):
     return {
         "many": _many(numbers),
         "path": printable(other.path),
-        "about": _said(about_run(other.metrics)),
+        "about": _said(about),
         "mAP": gaps.mAP,
         "mean": gaps.mean,
         "mean_interval": gaps.mean_interval,

@@ -95,7 +95,7 @@ def gather(run, other=None):
         predicted=predicted,
         reliability=reliability(scores, labels),
         ece=expected_calibration_error(scores, labels),
-        mistakes=mistakes(scores, labels, threshold, MOST),
+        mistakes=mistakes(scores, ruled, threshold, MOST),
         by_size=_by_size(run, kind),
         difference=difference(scores, other.scores, labels, times, kind) if other else None,
     )
