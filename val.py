@@ -5,7 +5,6 @@ With attention for a model trained without (--lam 0):  python val.py --load_from
 A page, beside another run:  python val.py --load_from FILE --report DIR --compare OTHER/metrics.json
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +17,20 @@ from utils.checkpoint import load_checkpoint, save_tuned
 from utils.device import choose_device
 from utils.distributed import join_processes
 from utils.errors import UserError, run_script
-from utils.evaluation.calibration import at_a_bound, calibrate, fit_temperature
+from utils.evaluation.calibration import calibrate
 from utils.evaluation.compare import read_other
-from utils.evaluation.metrics import counted_labels, precision_recall, resolve_ignored
+from utils.evaluation.metrics import resolve_ignored
 from utils.evaluation.page import check_report
 from utils.evaluation.pointing import pointing_lines
-from utils.evaluation.report import figure_lines, named_figures, precision_lines
-from utils.evaluation.thresholds import best_thresholds, goal_name, held_out, threshold_lines
+from utils.evaluation.report import figure_lines, named_figures
+from utils.evaluation.thresholds import goal_name
 from utils.files import write_json, write_saved
 from utils.options import make_parser
 from utils.pointing_game import boxes_of, play_pointing_game
 from utils.run_report import compare_lines, report_run
 from utils.scoring import score_split, split_figures
 from utils.thresholds import choose_thresholds, write_thresholds
+from utils.tuning import tune
 
 
 def parse_args(argv=None):
@@ -91,7 +91,9 @@ def main(args):
     if other:
         print("\n".join(compare_lines(scores, records.labels, other, args.ap)))
     if tuned:
-        tune(args, tuned, description, spec, raw, records.labels, threshold, temperature)
+        goal, fit = args.tune_thresholds, args.tune_temperature
+        found = tune(raw, records.labels, spec, threshold, temperature, goal, fit)
+        write_tuned(args, tuned, description, len(records), *found)
     results |= {"checkpoint": description, "options": vars(args)}
     if args.out:
         write_results(Path(args.out), results, records, scores)
@@ -107,7 +109,13 @@ def where_tuned_goes(args):
         return None
     if not (args.tuned or args.out):
         raise UserError("say where the thresholds go: --tuned FILE.json or FILE.pdparams, or --out DIR")
-    return Path(args.tuned or Path(args.out, "thresholds.json"))
+    path = Path(args.tuned or Path(args.out, "thresholds.json"))
+    if args.test_time_lam is not None and path.suffix != ".json":
+        raise UserError(
+            f"--tuned {path}: thresholds of attention at test time do not fit a model without; give a .json, "
+            "which val.py --test_time_lam takes with --thresholds"
+        )
+    return path
 
 
 def whole(loader):
@@ -116,39 +124,14 @@ def whole(loader):
     return loader
 
 
-def tune(args, path, description, spec, raw, labels, threshold, temperature):
-    """Find what --tune_thresholds and --tune_temperature ask for on scores (N, C); print and write it."""
-    classes = description["classes"]
-    if args.tune_temperature:
-        temperature = fit_temperature(raw, labels)
-        print(f"temperature: {temperature:.4f}")
-        if at_a_bound(temperature):
-            print("warning: that is the limit: too few photos, or those it trained on?", file=sys.stderr)
-    goal = None
-    if args.tune_thresholds:
-        absent = spec.ignored_is_negative_in_precision
-        counted = counted_labels(labels, absent)
-        goal = goal_name(args.tune_thresholds)
-        scores = calibrate(raw, temperature)
-        found = best_thresholds(scores, counted, args.tune_thresholds)
-        print("\n".join(threshold_lines(found, classes, args.tune_thresholds, threshold)))
-        fallback, threshold = threshold, np.where(np.isnan(found), threshold, found)
-        print("with them, on the photos that they were tuned on (other photos give less):")
-        print("\n".join(precision_lines(precision_recall(scores, counted, threshold))))
-        given = raw if args.tune_temperature else scores
-        halves = held_out(
-            given,
-            labels,
-            args.tune_thresholds,
-            args.tune_temperature,
-            fallback,
-            ignored_is_negative=absent,
-        )
-        print("tuned on one half of the photos, on the other half, both ways (what other photos give):")
-        print("\n".join(precision_lines(precision_recall(halves[0], counted, halves[1]))))
-    about = {"checkpoint": args.load_from, "split": args.split, "photos": len(labels)}
+def write_tuned(args, path, description, photos, threshold, temperature):
+    """Write what was tuned on so many photos to a thresholds.json or a copy of the checkpoint."""
+    goal = goal_name(args.tune_thresholds) if args.tune_thresholds else None
+    about = {"checkpoint": args.load_from, "split": args.split, "photos": photos}
+    if args.test_time_lam is not None:
+        about |= {"test_time_lam": args.test_time_lam, "test_time_heads": args.test_time_heads}
     if path.suffix == ".json":
-        write_thresholds(path, classes, threshold, temperature, goal, about)
+        write_thresholds(path, description["classes"], threshold, temperature, goal, about)
     else:
         save_tuned(path, args.load_from, description, threshold, temperature, goal, about)
     print(f"wrote {path}")

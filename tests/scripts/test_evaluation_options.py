@@ -11,6 +11,7 @@ import predict
 import val
 from models import build_model
 from utils.checkpoint import save_checkpoint
+from utils.evaluation.report import SIX
 
 CLASSES = ["red", "green", "blue"]
 
@@ -67,6 +68,27 @@ def test_what_was_tuned_is_used(shapes, weights, tmp_path, capsys, suffix):
     for row in json.loads((tmp_path / "scores.json").read_text()):
         limits = dict(zip(CLASSES, found["threshold"], strict=True))
         assert row["labels"] == [name for name in CLASSES if row["scores"][name] >= limits[name]]
+
+
+def test_a_temperature_changes_no_label(weights, tmp_path, capsys):
+    """Thresholds that are not tuned with it move along: they were found for scores without it."""
+    argv = ["--load_from", weights]
+    call(val, *argv, "--tune_thresholds", "f1", "--tuned", tmp_path / "first.json")
+    argv += ["--thresholds", tmp_path / "first.json"]
+    call(val, *argv, "--tune_temperature", "--tuned", tmp_path / "both.json")
+    first, both = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("first", "both"))
+    assert both["temperature"] != 1
+    assert both["threshold"] != first["threshold"]
+    for name in ("first", "both"):
+        argv[-1] = tmp_path / f"{name}.json"
+        call(val, *argv, "--out", tmp_path / name)
+    a, b = (metrics(tmp_path / name) for name in ("first", "both"))
+    assert [a[name] for name in ("mAP", *SIX)] == [b[name] for name in ("mAP", *SIX)]
+
+
+def test_thresholds_of_attention_at_test_time_do_not_go_into_a_model_without(weights, tmp_path, ends_with_2):
+    argv = [val, "--load_from", weights, "--test_time_lam", "0.2", "--tune_thresholds", "f1", "--tuned"]
+    assert "give a .json" in ends_with_2(*argv, tmp_path / "x.pdparams")
 
 
 def test_mistakes_of_the_user(weights, tmp_path, ends_with_2):
