@@ -102,13 +102,13 @@ def precision_recall(scores, labels, threshold=THRESHOLD, ignored_is_negative=Fa
 
 
 def keep_top3(scores):
-    """A copy of scores (N, C) with all but the three highest of each photo set to 0.
+    """A copy of scores (N, C) with all but the three highest of each photo set to -1, below any threshold.
 
     Among equal scores the class that comes first stays.
     """
     order = np.argsort(-scores, axis=1, kind="stable")
     kept = scores.copy()
-    np.put_along_axis(kept, order[:, 3:], 0, axis=1)
+    np.put_along_axis(kept, order[:, 3:], -1, axis=1)
     return kept
 
 

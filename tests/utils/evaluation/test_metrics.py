@@ -85,9 +85,14 @@ def test_golden_top3(name):  # fault 25
 
 def test_top3_keeps_the_first_among_equal_scores():  # faults 22, 25
     scores = np.array([[0.9, 0.6, 0.7, 0.6, 0.6], [0.5, 0.5, 0.5, 0.5, 0.5]])
-    kept = [[0.9, 0.6, 0.7, 0, 0], [0.5, 0.5, 0.5, 0, 0]]
+    kept = [[0.9, 0.6, 0.7, -1, -1], [0.5, 0.5, 0.5, -1, -1]]
     np.testing.assert_array_equal(keep_top3(scores), kept)
     np.testing.assert_array_equal(keep_top3(scores[:, :2]), scores[:, :2])
+
+
+def test_a_threshold_of_0_leaves_the_three_best():
+    scores, labels = np.linspace(0.9, 0, 5)[None], np.ones((1, 5), int)
+    assert evaluate(scores, labels, threshold=0, top3=True)["top3"]["OR"] == 3 / 5
 
 
 def distinct_scores(draw, photos):
