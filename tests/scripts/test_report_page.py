@@ -191,6 +191,13 @@ def test_a_phone_shows_it_without_scrolling_sideways(page, width):
     assert left == pytest.approx(table.bounding_box()["x"], abs=2)  # the names stay
 
 
+def test_a_sheet_of_a4_holds_it(page):
+    page.set_viewport_size({"width": 718, "height": 1000})  # 190 mm
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") == 718
+    assert page.locator("#classes th").last.is_visible()
+
+
 def test_without_scripts_all_is_there(report, chromium):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
