@@ -89,10 +89,10 @@ def main(args):
         results["pointing_game"] = play_pointing_game(model, whole(loader), normalization, spec.classes)
         print("\n".join(pointing_lines(results["pointing_game"])))
     if other:
-        print("\n".join(compare_lines(scores, records.labels, other, args.ap)))
+        print("\n".join(compare_lines(scores, records.labels, records.paths, other, args.ap)))
     if tuned:
         goal, fit = args.tune_thresholds, args.tune_temperature
-        found = tune(raw, records.labels, spec, threshold, temperature, goal, fit)
+        found = tune(raw, records, spec, threshold, temperature, goal, fit)
         write_tuned(args, tuned, description, len(records), *found)
     results |= {"checkpoint": description, "options": vars(args)}
     if args.out:

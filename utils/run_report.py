@@ -7,15 +7,15 @@ import numpy as np
 from datasets.transforms import photo_size
 from utils.errors import printable
 from utils.evaluation.about import about_run
-from utils.evaluation.bootstrap import DRAWS, draws
+from utils.evaluation.bootstrap import DRAWS, draws_of_photos
 from utils.evaluation.compare import difference, verdict
 from utils.evaluation.page import Evaluation, write_report
 from utils.mistakes import picture_source
 
 
-def compare_lines(scores, labels, other, kind):
+def compare_lines(scores, labels, paths, other, kind):
     """What mAP another run (compare.Other) has on the same photos, and the interval of the difference."""
-    found = difference(scores, other.scores, labels, draws(len(scores)), kind)
+    found = difference(scores, other.scores, labels, draws_of_photos(paths), kind)
     low, high = found.mean_interval
     said = other.metrics.get("ap_definition", kind)
     note = "" if said == kind else f" (AP {kind}, its file says {printable(str(said))})"
@@ -23,7 +23,7 @@ def compare_lines(scores, labels, other, kind):
         return [f"mAP of {other.path}: none; {verdict(low, high)}"]
     return [
         f"mAP of {other.path}: {found.mAP:4f}{note}; difference {100 * found.mean:+.2f} points, "
-        f"95 % interval {100 * low:+.2f} to {100 * high:+.2f} ({DRAWS} draws of {len(scores)} photos)",
+        f"95 % interval {100 * low:+.2f} to {100 * high:+.2f} ({DRAWS} draws of {len(set(paths))} photos)",
         verdict(low, high),
     ]
 

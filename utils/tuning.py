@@ -10,13 +10,14 @@ from utils.evaluation.report import precision_lines
 from utils.evaluation.thresholds import best_thresholds, held_out, threshold_lines
 
 
-def tune(raw, labels, spec, threshold, temperature, goal=None, fit=False):
+def tune(raw, records, spec, threshold, temperature, goal=None, fit=False):
     """(threshold, temperature) after tuning, printed with their figures.
 
-    raw, labels (N, C): the model's scores, without a temperature. threshold (a number or (C,)) and
+    raw (N, C): the model's scores of the records, without a temperature. threshold (a number or (C,)) and
     temperature: those in use. goal: see best_thresholds, None for the thresholds in use; fit: whether a
     temperature is found. Thresholds that are not found go on to predict what they did.
     """
+    labels = records.labels
     if fit:
         fitted = fit_temperature(raw, labels)
         print(f"temperature: {fitted:.4f}")
@@ -33,7 +34,8 @@ def tune(raw, labels, spec, threshold, temperature, goal=None, fit=False):
     tuned = np.where(np.isnan(found), threshold, found)
     print("with them, on the photos that they were tuned on (other photos give less):")
     print("\n".join(precision_lines(precision_recall(scores, counted, tuned))))
-    halves = held_out(raw if fit else scores, labels, goal, fit, threshold, ignored_is_negative=rule)
+    kept = dict(ignored_is_negative=rule, paths=records.paths)
+    halves = held_out(raw if fit else scores, labels, goal, fit, threshold, **kept)
     print("tuned on one half of the photos, on the other half, both ways (what other photos give):")
     print("\n".join(precision_lines(precision_recall(halves[0], counted, halves[1]))))
     return tuned, temperature

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from utils.errors import UserError
+from utils.evaluation.bootstrap import ap_of_draws, draws_of_photos, interval, mean_of_classes
 from utils.evaluation.compare import Other
 from utils.evaluation.metrics import average_precision, evaluate
 from utils.evaluation.page import Evaluation, check_report, write_report
@@ -227,6 +228,18 @@ def test_what_another_run_is_compared_by_is_said_of_both(tmp_path):
     page = write_report(tmp_path, run, None, other).read_text(encoding="utf-8")
     assert "voc07_11point" not in page
     assert page.count("<dt>AP</dt><dd>ours</dd>") == page.count("<dd>our rule</dd>") == 2
+
+
+def test_intervals_are_over_photos_not_over_their_boxes(tmp_path):
+    alone, paths = make_run(objects=None), [f"{row // 6}.jpg" for row in range(PHOTOS)]
+    together = make_run(objects=None, paths=paths)
+    for run, count in ((alone, 60), (together, 10)):
+        page = write_report(tmp_path, run).read_text(encoding="utf-8")
+        assert f"1,000 draws of {count} photos" in page
+        low, high = json.loads((tmp_path / "curves.json").read_text(encoding="utf-8"))["mAP_interval"]
+        times = draws_of_photos(run.paths)
+        drawn = mean_of_classes(ap_of_draws(run.scores, run.labels, times))
+        assert [low, high] == pytest.approx(interval(drawn), rel=1e-5)
 
 
 def test_photos_shown_as_mistakes_are_those_that_are_counted(tmp_path):

@@ -22,10 +22,25 @@ def draws(count, n=DRAWS, seed=0):
     return times
 
 
+def photo_numbers(paths):
+    """(N,) int: the photo of each row, from 0 in the order they come; boxes of one photo share its path."""
+    numbers = {}
+    return np.array([numbers.setdefault(path, len(numbers)) for path in paths], int)
+
+
+def draws_of_photos(paths, n=DRAWS, seed=0):
+    """How often each of N rows is in each of `n` draws of photos: (n, N) uint16, see draws.
+
+    The boxes of one photo are drawn together: they are alike, and as N photos they would narrow an interval.
+    """
+    photos = photo_numbers(paths)
+    return draws(photos.max() + 1, n, seed)[:, photos]
+
+
 def ap_of_draws(scores, labels, times, kind=AP_KINDS[0]):
     """AP of each class on each draw: (n, C) float64, NaN where a draw has no positive of the class.
 
-    times (n, N) as of draws(). The same as average_precision(scores[rows], labels[rows], kind) with
+    times (n, N): see draws_of_photos. The same as average_precision(scores[rows], labels[rows], kind) with
     rows = np.repeat(np.arange(N), times[i]), in a fraction of the time: each class is sorted once.
     """
     ap = np.full((len(times), labels.shape[1]), np.nan)

@@ -50,7 +50,7 @@ def context(run, numbers, shown, other):
         "title": printable(run.title),
         "tiles": _tiles(run, numbers),
         "about": _said(run.about),
-        "count": f"{len(run.labels):,}",
+        "count": f"{len(set(run.paths)):,}",
         "draws": f"{DRAWS:,}",
         "enough": ENOUGH,
         "least": LEAST,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.evaluation.bootstrap import DRAWS, ap_of_draws, draws, interval, mean_of_classes
+from utils.evaluation.bootstrap import DRAWS, ap_of_draws, draws_of_photos, interval, mean_of_classes
 from utils.evaluation.calibration import Reliability, expected_calibration_error, reliability
 from utils.evaluation.compare import Difference, difference
 from utils.evaluation.curves import (
@@ -77,7 +77,7 @@ def gather(run, other=None):
     scores, labels, figures = run.scores, run.labels, run.figures
     kind, threshold = figures["ap_definition"], figures["threshold"]
     ruled = counted_labels(labels, run.ignored_is_negative)
-    times = draws(len(labels))
+    times = draws_of_photos(run.paths)
     drawn = ap_of_draws(scores, labels, times, kind)  # (DRAWS, C)
     many = np.array(figures["positives"]) >= ENOUGH
     labelled, predicted = co_occurrence(scores, labels, threshold)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from utils.evaluation.bootstrap import photo_numbers
 from utils.evaluation.calibration import calibrate, fit_temperature
 from utils.evaluation.metrics import IGNORED, THRESHOLD, counted_labels
 
@@ -66,7 +67,14 @@ def _between(values, chosen):
 
 
 def held_out(
-    scores, labels, goal=None, temperature=False, fallback=THRESHOLD, seed=0, ignored_is_negative=False
+    scores,
+    labels,
+    goal=None,
+    temperature=False,
+    fallback=THRESHOLD,
+    seed=0,
+    ignored_is_negative=False,
+    paths=None,
 ):
     """(scores (N, C), thresholds (N, C)), each photo's tuned on the half of the photos that it is not in.
 
@@ -74,9 +82,12 @@ def held_out(
     photos tuned on it looks better than it is. goal: None leaves `fallback` (a number or (C,));
     temperature: whether the scores are calibrated first. The halves are drawn by `seed`.
     ignored_is_negative: the data set's rule for precision and recall; a temperature takes known labels alone.
+    paths: N, where rows may be boxes of one photo, which stay together.
     """
     ruled = counted_labels(labels, ignored_is_negative)
-    first = np.random.default_rng(seed).permutation(len(scores)) < len(scores) // 2  # (N,)
+    photos = photo_numbers(range(len(scores)) if paths is None else paths)  # (N,)
+    count = photos.max() + 1
+    first = (np.random.default_rng(seed).permutation(count) < count // 2)[photos]  # (N,)
     calibrated, thresholds = scores.copy(), np.empty(labels.shape)
     for tune, use in ((first, ~first), (~first, first)):
         fitted = fit_temperature(scores[tune], labels[tune]) if temperature else 1.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.evaluation import bootstrap
-from utils.evaluation.bootstrap import ap_of_draws, draws, interval, mean_of_classes
+from utils.evaluation.bootstrap import ap_of_draws, draws, draws_of_photos, interval, mean_of_classes
 from utils.evaluation.metrics import AP_KINDS, IGNORED, average_precision
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -31,6 +31,13 @@ def test_draws_are_with_replacement_and_repeatable():
     assert (times == draws(40, 300, seed=3)).all()
     assert (times != draws(40, 300, seed=4)).any()
     assert abs((times == 0).mean() - (1 - 1 / 40) ** 40) < 0.01  # photos that a draw leaves out
+
+
+def test_boxes_of_one_photo_are_drawn_together():
+    times = draws_of_photos(["b", "a", "b", "c"], 200)
+    assert (times[:, 0] == times[:, 2]).all()
+    assert (times[:, [0, 1, 3]] == draws(3, 200)).all()
+    assert (draws_of_photos(list("abcd"), 200) == draws(4, 200)).all()
 
 
 def test_memory_is_bounded_without_another_result(monkeypatch):

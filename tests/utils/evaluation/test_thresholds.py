@@ -171,6 +171,14 @@ def test_held_out_is_what_the_other_half_gives():
     assert (other[1] != thresholds).any()
 
 
+def test_boxes_of_one_photo_are_held_out_together():
+    scores, labels = overconfident(40)
+    paths = [f"{row // 4}.jpg" for row in range(40)]
+    thresholds = held_out(scores, labels, ("f1", None), paths=paths)[1].reshape(10, 4, 3)
+    assert (thresholds == thresholds[:, :1]).all()
+    assert (thresholds[:, 0] == thresholds[0, 0]).all(axis=1).sum() == 5
+
+
 def test_held_out_without_a_part():
     scores, labels = overconfident(40)
     calibrated, thresholds = held_out(scores, labels, temperature=True, fallback=[0.1, 0.2, 0.3])
