@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.common import markdown  # noqa: E402
-from utils.prepare.duplicates import CLOSE, SIDE, fingerprint, near_pairs  # noqa: E402
+from utils.prepare.duplicates import CLOSE, SIDE, fingerprint, near_rows  # noqa: E402
 from utils.prepare.photo_facts import facts_of  # noqa: E402
 
 FAR = 100  # bits; pairs up to here are counted
@@ -72,8 +72,9 @@ def main():
     print(f"{len(paths[:: args.every])} photos changed, bits of 256 that differ (near: up to {CLOSE})\n")
     print(markdown(["change", "median", "99 %", "most"], rows))
     prints = [facts_of(path).fingerprint for path in paths]
-    pairs = near_pairs(prints, FAR)
-    distances = Counter(int(np.count_nonzero(prints[i] != prints[j])) for i, j in pairs)
+    distances = Counter(
+        int(np.count_nonzero(prints[i] != prints[j])) for i, near in near_rows(prints, FAR) for j in near
+    )
     print(
         f"{len(paths) * (len(paths) - 1) // 2} pairs of {len(paths)} different photos, by bits that differ:"
     )

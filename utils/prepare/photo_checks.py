@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.transforms import clipped
 from utils.data_checks import ERROR, WARNING
-from utils.prepare.duplicates import near_pairs
+from utils.prepare.duplicates import near_rows
 from utils.prepare.label_checks import SPLITS, counted, paths_of, rows_and_paths
 
 USUAL_MODES = ("RGB", "L")
@@ -115,16 +115,30 @@ def _look_alike(splits, facts):
         for row, path in reversed(list(rows_and_paths(split))):
             if not facts[path].error:
                 first_row[split.name][place[facts[path].digest]] = row
-    pairs = near_pairs([facts[path].fingerprint for path in paths])  # (P, 2)
+    like = _first_like([facts[path].fingerprint for path in paths], first_row)
     findings = []
     for check, ours, theirs, what in (
         ("near_leak", "train", "test", "photos of the test split look like one of the training split"),
         ("near", "train", "train", "photos look like another one of the split"),
         ("near", "test", "test", "photos look like another one of the split"),
     ):
-        both = np.concatenate([pairs, pairs[:, ::-1]])
-        there = both[(first_row[ours][both[:, 0]] >= 0) & (first_row[theirs][both[:, 1]] >= 0)]
-        _, example = np.unique(there[:, 1], return_index=True)  # each photo that has a like once
-        said = [f"{paths[second]} like {paths[first]}" for first, second in there[example]]
-        findings += counted(WARNING, check, theirs, what, said, first_row[theirs][there[example, 1]].tolist())
+        there = np.flatnonzero((first_row[theirs] >= 0) & (like[ours] >= 0))
+        said = [f"{paths[photo]} like {paths[like[ours][photo]]}" for photo in there]
+        findings += counted(WARNING, check, theirs, what, said, first_row[theirs][there].tolist())
     return findings
+
+
+def _first_like(fingerprints, first_row):
+    """{split: for each photo the first one of the split that looks like it, or -1}, (N,) int each.
+
+    first_row: {split: (N,) int, -1 for a photo that the split does not have}.
+    """
+    like = {name: np.full(len(fingerprints), -1) for name in first_row}
+    for photo, later in near_rows(fingerprints):
+        for name, first in like.items():
+            if first_row[name][photo] >= 0:
+                first[later[first[later] < 0]] = photo
+            among = later[first_row[name][later] >= 0]
+            if first[photo] < 0 and len(among):
+                first[photo] = among[0]
+    return like

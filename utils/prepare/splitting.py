@@ -5,12 +5,13 @@ of the package iterative-stratification. It divides groups, each with the labels
 """
 
 from collections import defaultdict
+from itertools import chain
 
 import numpy as np
 
 from utils.errors import UserError
 from utils.optional import optional
-from utils.prepare.duplicates import groups, near_pairs
+from utils.prepare.duplicates import groups, near_rows
 from utils.prepare.labelled import UNKNOWN
 
 TRIES = 10  # splits of which the best is taken: groups differ in size, which the stratification cannot know
@@ -25,8 +26,8 @@ def groups_of(facts, share):
     by_bytes = defaultdict(list)
     for row, fact in enumerate(facts):
         by_bytes[fact.digest].append(row)
-    same = [(rows[0], row) for rows in by_bytes.values() for row in rows[1:]]
-    alike = groups(len(facts), [*near_pairs([fact.fingerprint for fact in facts]).tolist(), *same])
+    same = [(rows[0], rows[1:]) for rows in by_bytes.values() if len(rows) > 1]
+    alike = groups(len(facts), chain(near_rows([fact.fingerprint for fact in facts]), same))
     largest = int(np.bincount(alike).max())
     if largest <= (1 - share) * len(facts):
         return alike, None
