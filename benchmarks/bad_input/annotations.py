@@ -70,6 +70,16 @@ def voc_class(folder):
     return voc("<annotation><object><name>dogg</name></object></annotation>")
 
 
+@bad(
+    VOC,
+    "a class name that cannot be printed, with the names that the XML holds",
+    "class 'wild\\u200bcat': a name must be of characters that can be printed; give another",
+)
+def voc_name(folder):
+    argv = voc("<annotation><object><name>wild\u200bcat</name></object></annotation>")
+    return [*argv, "--classes", "auto"]
+
+
 @bad(VOC, "a file of class names that is not there", "cannot read names.txt: No such file or directory")
 def voc_names(folder):
     return [*voc(), "--classes", "names.txt"]

@@ -151,6 +151,24 @@ def header(folder):
 
 @bad(
     CUSTOM,
+    "a column of what is unknown twice",
+    "labels.csv: column 'unknown' beside 'labels': take it out, labels are all in one",
+)
+def unknown_twice(folder):
+    return table("path,labels,unknown,unknown", "0.png,cat,dog,", "1.png,dog,,cat")
+
+
+@bad(
+    CUSTOM,
+    "a class in two columns, its accent written in two ways",
+    "labels.csv: its first line names 'b\u00e4r' twice",
+)
+def accents(folder):
+    return table("path,b\u00e4r,ba\u0308r", "0.png,1,0", "1.png,0,1")
+
+
+@bad(
+    CUSTOM,
     "a value that is neither 0 nor 1",
     "labels.csv, line 3: '2' for 'cat' is none of 1, 0 and nothing (unknown)",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.photos import SUFFIXES
+from utils.prepare.class_names import tidy
 from utils.prepare.coco_json import box_of, read_instances
 from utils.prepare.labelled import Labelled, Source, split_of
 from utils.prepare.voc_folder import LISTS
@@ -22,7 +23,7 @@ def read_coco_file(path, photos=None):
     file_name counts from `photos`, or from the folder of the file.
     """
     content, folder = read_instances(path), Path(photos or Path(path).parent)
-    names = {category["id"]: category["name"] for category in content["categories"]}
+    names = {category["id"]: tidy(category["name"]) for category in content["categories"]}
     by_image = defaultdict(list)
     for annotation in content["annotations"]:
         thing = names[annotation["category_id"]], box_of(annotation), annotation.get("iscrowd") == 1

@@ -22,6 +22,7 @@ from utils.data_checks import ERROR
 from utils.errors import UserError, printable, run_script
 from utils.files import is_missing, write_all, write_json
 from utils.options import make_parser
+from utils.prepare.class_names import tidy
 from utils.prepare.label_checks import check_labels, check_wanted, read_split
 from utils.prepare.label_files import records_text
 from utils.prepare.photo_checks import check_photos
@@ -138,7 +139,7 @@ def names_of(given):
     if given in SPECS or os.path.isdir(given):
         return load_spec(given)[0].classes
     try:
-        names = [line.strip() for line in Path(given).read_text(encoding="utf-8-sig").splitlines()]
+        names = [tidy(line) for line in Path(given).read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read --names {given}: {reason}") from None

@@ -1,14 +1,37 @@
-"""Class names that people spell in two ways."""
+"""Class names that people spell in two ways, and names that are none."""
 
 import difflib
+import unicodedata
+from collections import defaultdict
 from itertools import combinations
 
+from datasets.spec import is_name
+from utils.errors import UserError
+
 RARE = 0.1  # a name one letter off another is a slip of the pen if it is so much rarer; cat and car are not
+LONG = 100  # letters; slips of the pen in longer names are not looked for
+MARKS = ",;|/"  # people put one of them between the labels of a list
+
+
+def tidy(name):
+    """A name as somebody wrote it -> as it counts: without blanks around, each accent in one form (NFC).
+
+    In the other form (NFD) an é is two characters, which look the same and would be another class.
+    """
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def check_printable(classes):
+    """UserError for a name that a classes.json may not hold."""
+    for name in classes:
+        if not is_name(name) or not name.strip():
+            raise UserError(f"class '{name}': a name must be of characters that can be printed; give another")
 
 
 def folded(name):
-    """What is left of a name when case, blanks, "_" and "-" do not count."""
-    return "".join(c for c in name.casefold() if c not in "_-" and not c.isspace())
+    """What is left of a name when case, blanks, "_", "-" and forms of letters do not count."""
+    name = unicodedata.normalize("NFKC", name.casefold())
+    return "".join(c for c in name if c not in "_-" and not c.isspace())
 
 
 def nearest(name, names):
@@ -19,20 +42,37 @@ def nearest(name, names):
 
 def lookalikes(counts):
     """Pairs of names (rarer, more frequent) that look like one class; counts: {name: photos with it}."""
+    short = {name: folded(name) for name in sorted(counts)}
+    kin = defaultdict(list)  # names that are the same, or the same without one of their letters
+    for name, text in short.items():
+        cuts = (text[:at] + text[at + 1 :] for at in range(len(text))) if len(text) <= LONG else ()
+        for rest in {text, *cuts}:
+            kin[rest].append(name)
     pairs = []
-    for pair in combinations(sorted(counts), 2):
+    for pair in sorted({pair for names in kin.values() for pair in combinations(names, 2)}):
         rare, frequent = sorted(pair, key=counts.get)
-        first, second = folded(rare), folded(frequent)
+        first, second = short[rare], short[frequent]
         if first == second or counts[rare] <= RARE * counts[frequent] and one_letter_apart(first, second):
             pairs.append((rare, frequent))
     return pairs
 
 
+def lists_among(names):
+    """[(name, its parts)] of names like "cat,dog" whose parts are all names, too."""
+    found = []
+    for name in names:
+        for mark in MARKS:
+            parts = [tidy(part) for part in name.split(mark)]
+            if len(parts) > 1 and {*parts} <= {*names}:
+                found.append((name, parts))
+    return found
+
+
 def one_letter_apart(first, second):
-    """Whether one letter is changed, put in or left out; digits are no letters (cam1, cam2)."""
+    """Whether one letter of several is changed, put in or left out; digits are no letters (cam1, cam2)."""
     short, long = sorted((first, second), key=len)
     if len(long) - len(short) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
     rest = short[start + (len(short) == len(long)) :]
-    return rest == long[start + 1 :] and long[start : start + 1].isalpha()
+    return bool(start or rest) and rest == long[start + 1 :] and long[start : start + 1].isalpha()

@@ -3,16 +3,15 @@
 import os
 from typing import NamedTuple
 
-from datasets.spec import is_name
 from utils.errors import UserError
-from utils.prepare.class_names import nearest
+from utils.prepare.class_names import check_printable, nearest, tidy
 
 UNKNOWN = 99  # target of a class of which a photo's annotation says nothing
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 class Labelled(NamedTuple):
-    """A photo. Of the classes, `present` and `unknown` name some; all others are absent.
+    """A photo. Of the classes, `present` and `unknown` name some, tidy() each; all others are absent.
 
     where: what says so, for messages; split: a value of SPLITS or None; objects: (name, [x, y, width,
     height] in pixels, difficult) of every object, or None where one's place is not known.
@@ -75,10 +74,9 @@ def choose_classes(wanted, source):
     for photo in source.photos:
         for name in sorted(photo.present | photo.unknown):
             found.setdefault(name, photo.where)
-    classes = wanted or source.classes or sorted(found)
+    classes = [tidy(name) for name in wanted or source.classes or sorted(found)]
+    check_printable(classes)
     for name in classes:
-        if not is_name(name) or not name.strip():
-            raise UserError(f"class '{name}': a name must be of characters that can be printed; give another")
         if classes.count(name) > 1:
             raise UserError(f"class '{name}' is there twice; want different names")
     if not classes:
@@ -88,7 +86,7 @@ def choose_classes(wanted, source):
             near = nearest(name, classes)
             hint = f"; the nearest known name is '{near}'" if near else ""
             raise UserError(f"{where}: class '{name}' is unknown{hint}; correct it or give --classes")
-    return list(classes)
+    return classes
 
 
 def record_of(photo, classes):

@@ -21,6 +21,7 @@ from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
 from utils.files import write_all
 from utils.options import Parser
+from utils.prepare.class_names import check_printable, tidy
 from utils.prepare.label_files import read_text, records_text, warn
 from utils.prepare.voc_folder import DEFAULT_YEAR, LISTS, find_voc, tag_of
 from utils.prepare.voc_xml import read_objects
@@ -93,9 +94,10 @@ def choose_classes(choice, photos):
     found = {thing.name for photo in photos for thing in photo.objects}
     classes = {"voc": list(VOC_CLASSES), "auto": sorted(found)}.get(choice)
     if classes is None:
-        classes = read_lines(Path(choice))
+        classes = [tidy(line) for line in read_lines(Path(choice))]
     if not classes or len(set(classes)) < len(classes):
         raise UserError(f"--classes {choice} gives no class or one twice; want different names, one a line")
+    check_printable(classes)
     unknown = found - set(classes)
     if unknown:
         xml_path, name = next((p.xml_path, o.name) for p in photos for o in p.objects if o.name in unknown)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.prepare.class_names import tidy
 from utils.prepare.label_files import read_text
 from utils.prepare.labelled import UNKNOWN, Labelled, Source, split_of
 
@@ -36,6 +37,7 @@ def read_table(path, photos=None):
                 f"{path}: its first line must name the columns: path,labels or path and the classes"
             )
         rows, first, header = [(first_line, first), *rows], ["path", "labels"], ["path", "labels"]
+    first = [tidy(cell) for cell in first]
     listed = [name for name in header[1:] if name in LISTS]
     classes = None if listed else [n for n, low in zip(first[1:], header[1:], strict=True) if low != "split"]
     _check_header(path, header, listed, classes)
@@ -60,8 +62,8 @@ def _rows(path):
     """[(number of the line, cells)] of a CSV file without its empty lines; a spreadsheet may have put
     semicolons or tabs for commas: the first line tells."""
     text = read_text(path)
-    first = text.strip().split("\n")[0]
-    delimiter = next((mark for mark in ",\t;" if mark in first), ",")
+    first = text.strip().split("\n")[0]  # a class of it may hold another of the marks
+    delimiter = min((mark for mark in ",\t;" if mark in first), key=first.index, default=",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
@@ -75,7 +77,8 @@ def _rows(path):
 
 def _check_header(path, header, listed, classes):
     named = [name for name in header if name not in ("split", "unknown")] if listed else classes
-    twice = next((name for name in header if header.count(name) > 1 and name in ("split", *LISTS)), None)
+    once = ("split", "unknown", *LISTS) if listed else ("split", *LISTS)
+    twice = next((name for name in header if header.count(name) > 1 and name in once), None)
     if listed and (twice or len(named) != 2):
         extra = twice or named[2 if named[1] == listed[0] else 1]
         raise UserError(f"{path}: column '{extra}' beside '{listed[0]}': take it out, labels are all in one")
@@ -88,7 +91,7 @@ def _check_header(path, header, listed, classes):
 
 def _read_list(values, column, where):
     present, unknown = (
-        {name.strip() for name in values.get(key, "").split(BETWEEN)} - {""} for key in (column, "unknown")
+        {tidy(name) for name in values.get(key, "").split(BETWEEN)} - {""} for key in (column, "unknown")
     )
     return _checked(present, unknown, where)
 
@@ -126,7 +129,7 @@ def read_lines(path, photos=None):
             raise UserError(f'{where}: want {{"path": "1.jpg", "labels": ["cat", ...]}}')
         if not _are_names(record.get("unknown") or []):
             raise UserError(f"{where}: 'unknown' must be a list of names")
-        labels, unknown = {*record["labels"]}, {*(record.get("unknown") or [])}
+        labels, unknown = ({tidy(name) for name in record.get(key) or ()} for key in ("labels", "unknown"))
         split = split_of(record.get("split"), where)
         found.append(Labelled(str(folder / name), *_checked(labels, unknown, where), where, split))
     if not found:

@@ -7,6 +7,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from utils.errors import UserError
 from utils.files import read_bytes
+from utils.prepare.class_names import tidy
 from utils.prepare.label_files import LARGEST
 
 LARGEST_FILE = 1_000_000  # bytes; those of VOC have a few thousand
@@ -40,7 +41,7 @@ def read_objects(xml_path):
         raise UserError(f"{xml_path} is no VOC annotation: its root is <{root.tag}>, not <annotation>")
     objects = []
     for element in root.findall("object"):
-        name = (element.findtext("name") or "").strip()
+        name = tidy(element.findtext("name") or "")
         difficult = (element.findtext("difficult") or "").strip().lower()
         if not name or difficult not in DIFFICULT:
             raise UserError(f"{xml_path}: object '{name}', difficult '{difficult}': want a name and 0 or 1")

@@ -11,6 +11,7 @@ from datasets.transforms import photo_size
 from utils.errors import UserError
 from utils.optional import optional
 from utils.prepare.box_readers import Finder, all_or_none, boxless
+from utils.prepare.class_names import tidy
 from utils.prepare.label_files import read_text
 from utils.prepare.labelled import SPLITS, Labelled, Source
 
@@ -85,7 +86,7 @@ def checked(names, path):
     """The names where they are a list of text; UserError otherwise."""
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{path}: want a list of class names, one for each number from 0")
-    return names
+    return [tidy(name) for name in names]
 
 
 def read_object(values, names, size, where):

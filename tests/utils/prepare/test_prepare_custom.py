@@ -394,6 +394,32 @@ def test_names_spelled_in_two_ways_are_told(data, run):
     assert "warning: classes 'Pump' and 'pump' look like one, spelled in two ways\n" in err
 
 
+@pytest.mark.parametrize("form", [*TABLES, *BOXES])
+def test_an_accent_is_one_whichever_way_it_is_written(data, run, form):
+    """As one character or as two, of which no reader shows which: not two classes."""
+    source = ({**TABLES, **BOXES}[form])(data)
+    paths = [path for path in Path("own").rglob("*") if path.suffix in (".csv", ".jsonl", ".json", ".xml")]
+    for path in paths or [Path("own/classes.txt")]:
+        path.write_text(path.read_text().replace("valve", "va\u0301lve"))
+    code, _, err = run(source, "--classes", *CLASSES[:1], "v\u00e1lve", *CLASSES[2:])
+    assert (code, err) == (0, "")
+    targets, _, _ = read()
+    if form in BOXES:
+        assert {name for name, target in targets.items() if target[1]} == {
+            name for name, boxes in data.boxes.items() if any(box[0] == 1 for box in boxes)
+        }
+    else:
+        assert targets == data.targets
+
+
+def test_lists_that_were_not_taken_apart_are_told(data, run):
+    lines = [f"photos/{n};{('pump', 'valve', 'pump, valve')[i % 3]}\n" for i, n in enumerate(data.targets)]
+    Path("own/list.csv").write_text("path;labels\n" + "".join(lines))
+    code, _, err = run("own/list.csv")
+    assert code == 0
+    assert "warning: class 'pump, valve' looks like a list, of pump and valve\n" in err
+
+
 # --- mistakes: one line, nothing written
 
 

@@ -393,6 +393,19 @@ def test_class_files_that_do_not_fit(tree, tmp_path, content, message):
     assert_refused(tree, "names.txt", message, "--classes", str(tmp_path / "names.txt"))
 
 
+def test_an_accent_is_one_whichever_way_it_is_written(tree, tmp_path):
+    (tmp_path / "names.txt").write_text("ba\u0308r\ncat\ndog\nperson", encoding="utf-8")
+    tree.photo("000003", ("b\u00e4r", 0), ("ba\u0308r", 1))
+    tree.run("--classes", str(tmp_path / "names.txt"))
+    assert tree.records("classes.json")["classes"] == ["b\u00e4r", "cat", "dog", "person"]
+    assert tree.labels("test_voc07.json")["000003"] == [1, -1, -1, -1]
+
+
+def test_a_name_that_no_data_set_may_have(tree):
+    tree.photo("000003", ("wild\u00a0cat", 0))
+    assert_refused(tree, "wild", "characters that can be printed", "--classes", "auto")
+
+
 def test_auto_without_any_object(tree):
     for photo_id in ("000001", "000002", "000003"):
         tree.photo(photo_id)

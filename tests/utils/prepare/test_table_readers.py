@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from utils.errors import UserError
+from utils.prepare.class_names import tidy
 from utils.prepare.labelled import UNKNOWN
 from utils.prepare.table_readers import is_lines, read_lines, read_table
 
@@ -82,8 +83,34 @@ def test_what_a_spreadsheet_writes(table):
     assert table("path;cat;dog\na.jpg;1;1\nb.jpg;0;1\n") == expected
 
 
+@pytest.mark.parametrize("mark", ";\t,")
+def test_a_class_may_hold_what_stands_between_columns_elsewhere(table, mark):
+    names = ["tall, dark", "a;b", "tab\tbed"]
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=mark).writerows([["path", *names], ["a.jpg", 1, 0, 1], ["b.jpg", 0, "", 1]])
+    assert table(file.getvalue()) == {
+        "a.jpg": (["tab\tbed", "tall, dark"], [], None),
+        "b.jpg": (["tab\tbed"], ["a;b"], None),
+    }
+
+
+def test_a_name_is_one_whichever_way_it_is_written(table):
+    """With blanks around it, and its accents as characters of their own (NFD)."""
+    expected = {"a.jpg": (["café"], ["Bär"], None), "b.jpg": (["café"], [], None)}
+    nfd = dict(cafe="cafe\u0301", bear="Ba\u0308r")
+    text = "path,labels,unknown\na.jpg,{cafe}; café ,{bear};Bär\nb.jpg,café,\n"
+    assert table(text.format(**nfd)) == expected
+    lines = (
+        {"path": "a.jpg", "labels": [nfd["cafe"], " café"], "unknown": ["Bär ", nfd["bear"]]},
+        {"path": "b.jpg", "labels": ["café"]},
+    )
+    assert table("\n".join(map(json.dumps, lines)), "t.jsonl") == expected
+    columns = "path,{cafe},Bär\na.jpg,1,\nb.jpg,1,0\n"
+    assert table(columns.format(**nfd)) == expected
+
+
 NAMES = st.text(min_size=1, max_size=6).filter(
-    lambda name: name.isprintable() and name == name.strip() and ";" not in name
+    lambda name: name.isprintable() and name == tidy(name) and ";" not in name
 )
 PHOTOS = (
     st.text(min_size=1, max_size=8).filter(lambda n: n.isprintable() and n == n.strip()).map("p{}.jpg".format)
@@ -164,11 +191,14 @@ def test_paths_count_from_the_folder_of_photos(tmp_path):
         ("path,split\na.jpg,train\n", "at least one class"),
         ("path,cat,\na.jpg,1,\n", "must name every column"),
         ("path,cat,cat\na.jpg,1,1\n", "names 'cat' twice"),
+        ("path,café,cafe\u0301\na.jpg,1,0\n", "names 'café' twice"),
         ("path,cat,split,split\na.jpg,1,train,test\n", "must name every column"),
         ("path,labels,width\na.jpg,cat,500\n", "column 'width' beside 'labels'"),
         ("path,cat,labels\na.jpg,1,dog\n", "column 'cat' beside 'labels'"),
         ("path,labels,tags\na.jpg,cat,dog\n", "column 'tags' beside 'labels'"),
         ("path,labels,split,split\na.jpg,cat,train,train\n", "column 'split' beside 'labels'"),
+        ("path,labels,unknown,unknown\na.jpg,cat,dog,\n", "column 'unknown' beside 'labels'"),
+        ("path,labels,unknown\na.jpg,café,cafe\u0301\n", "line 2: 'café' is there and unknown"),
         ("path,cat,dog\na.jpg,1\n", "line 2: 2 columns, where the first line has 3"),
         ("path,cat\na.jpg,1\nb.jpg,1,0\n", "line 3: 3 columns, where the first line has 2"),
         ("path,labels\na.jpg,cat,dog\n", "line 2: 3 columns"),

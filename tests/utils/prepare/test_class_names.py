@@ -1,0 +1,77 @@
+"""Class names: two spellings of one are found, however many names there are; a list is no name."""
+
+import time
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.errors import UserError
+from utils.prepare.class_names import (
+    RARE,
+    check_printable,
+    folded,
+    lists_among,
+    lookalikes,
+    nearest,
+    one_letter_apart,
+    tidy,
+)
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+def test_an_accent_has_one_form():
+    assert tidy(f" {DECOMPOSED}\n") == tidy(COMPOSED) == COMPOSED
+    assert lookalikes({COMPOSED: 5, DECOMPOSED: 5}) == [(DECOMPOSED, COMPOSED)]
+    assert nearest(DECOMPOSED, ["cave", COMPOSED]) == COMPOSED
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ({"Hot_dog": 3, "hot-DOG ": 5}, [("Hot_dog", "hot-DOG ")]),
+        ({"horse": 100, "hors": 1, "house": 10, "houses": 11}, [("hors", "horse"), ("house", "horse")]),
+        ({"cat": 100, "car": 90}, []),
+        ({"cam1": 100, "cam2": 1, "cam": 1}, []),
+        ({"a": 100, "b": 1, "ab": 1}, [("ab", "a")]),
+        ({"_": 1, "x": 100}, []),
+    ],
+)
+def test_which_names_look_alike(counts, found):
+    assert lookalikes(counts) == found
+
+
+@given(st.dictionaries(st.text("ab1_É", max_size=5), st.integers(0, 200), max_size=12))
+def test_the_lookalikes_are_those_that_all_pairs_give(counts):
+    expected = []
+    for pair in combinations(sorted(counts), 2):
+        rare, often = sorted(pair, key=counts.get)
+        slip = counts[rare] <= RARE * counts[often] and one_letter_apart(folded(rare), folded(often))
+        if folded(rare) == folded(often) or slip:
+            expected.append((rare, often))
+    assert lookalikes(counts) == expected
+
+
+def test_thousands_of_names_take_seconds():
+    counts = {f"tag {number} {'of a photo ' * (number % 7)}": number for number in range(5000)}
+    counts["x" * 1_000_000] = 1
+    start = time.monotonic()
+    assert lookalikes(counts) == []
+    assert time.monotonic() - start < 5
+
+
+def test_lists_are_no_names():
+    names = ["cat", "dog", "cat,dog", "dog | cat", "cat/dog", "cat;cow", "cat,", "tall, dark"]
+    assert lists_among(names) == [
+        ("cat,dog", ["cat", "dog"]),
+        ("dog | cat", ["dog", "cat"]),
+        ("cat/dog", ["cat", "dog"]),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\u00a0b", "\ud800", "a\u200bb"])
+def test_what_is_no_name(name):
+    with pytest.raises(UserError, match="characters that can be printed"):
+        check_printable(["cat", name])
