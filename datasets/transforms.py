@@ -129,12 +129,13 @@ def _to_rgb(image):
 def clipped(box, size):
     """What of a box (x, y, width, height) lies in a photo of `size`: whole pixels (left, top, right, bottom).
 
-    None when nothing does.
+    None when nothing does, as of a box without area.
     """
     x, y, width, height = box
     left, top = max(math.floor(x), 0), max(math.floor(y), 0)
     right, bottom = min(math.ceil(x + width), size[0]), min(math.ceil(y + height), size[1])
-    return (left, top, right, bottom) if left < right and top < bottom else None
+    there = min(width, height) > 0 and left < right and top < bottom
+    return (left, top, right, bottom) if there else None
 
 
 def _crop(image, box, path):

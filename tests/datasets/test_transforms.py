@@ -343,7 +343,18 @@ def test_any_box_is_clipped_or_refused(tmp_path_factory, x, y, width, height):  
         assert np.asarray(image).min() == 255
 
 
-@pytest.mark.parametrize("box", [(20, 0, 5, 5), (-9, 0, 9, 9), (0, 10, 1, 1), (3, 3, 0, 4), (3, 3, 4, -2)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (20, 0, 5, 5),
+        (-9, 0, 9, 9),
+        (0, 10, 1, 1),
+        (3, 3, 0, 4),
+        (3, 3, 4, -2),
+        (3.5, 3, 0, 4),
+        (3, 3.5, 4, -0.1),
+    ],
+)
 def test_a_box_outside_the_photo_is_named(white, box):  # fault 17
     with pytest.raises(UserError) as error:
         read_photo(white, box)

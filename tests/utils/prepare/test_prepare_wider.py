@@ -141,7 +141,16 @@ def test_annotations_lie_as_in_the_archive_or_as_in_the_original(tmp_path, prepa
 
 
 @pytest.mark.parametrize(
-    "box", [[96, 10, 5, 5], [10, 72.5, 5, 5], [-9, 3, 9, 9], [3, -9, 9, 8], [5, 5, 0, 9], [5, 5, 9, -1]]
+    "box",
+    [
+        [96, 10, 5, 5],
+        [10, 72.5, 5, 5],
+        [-9, 3, 9, 9],
+        [3, -9, 9, 8],
+        [5, 5, 0, 9],
+        [5, 5, 9, -1],
+        [5.5, 5, 0, 9],
+    ],
 )
 def test_a_person_outside_the_photo_is_left_out(tree, prepare, capsys, box):
     change(tree, lambda content: content["images"][1]["targets"][0].update(bbox=box))
