@@ -1,7 +1,7 @@
 """Look for what is wrong with a data set, before hours of training do.
 
 python utils/prepare/check_dataset.py data/voc07
-python utils/prepare/check_dataset.py DIR --fix FIXED    then: --dataset FIXED
+python utils/prepare/check_dataset.py DIR --fix FIXED    then as it says: --dataset FIXED
 
 Every photo is decoded. Errors stop a training or falsify its figures, warnings are worth a look.
 Exit code: 0 without errors, 1 with, 2 when it cannot be checked or --fix finds no sound record.
@@ -121,7 +121,9 @@ def fixed(spec, splits, findings, folder):
         texts[folder / files[split.name]] = records_text(kept)
         lines.append(f"{folder / files[split.name]}: {len(kept)} records, {len(dropped)} left out")
     texts[folder / CLASSES_FILE] = json.dumps(description, ensure_ascii=False) + "\n"
-    return texts, lines
+    # the recipe and the rules of a built-in data set go with its name
+    use = f"{spec.name} --data_dir {folder}" if spec.name in SPECS else folder
+    return texts, [*lines, f"use it with --dataset {use}"]
 
 
 def check_outputs(args, folder):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from datasets.records import Records
 from datasets.records import read_split as read_for_training
-from datasets.spec import VOC_CLASSES, load_spec
+from datasets.spec import VOC_CLASSES, WIDER_CLASSES, load_spec
 from datasets.transforms import FORMATS, UNREADABLE
 from utils.errors import run_script
 from utils.prepare import check_dataset
@@ -426,6 +426,25 @@ def test_built_in_data_set_and_another_folder(data, capsys):
     os.unlink("labels/classes.json")
     assert check_dataset.main(check_dataset.parse_args(["wider", "--data_dir", "labels"])) == 1
     assert "12 records are wrong" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [["wider", "--data_dir", "labels"], ["labels"]])
+def test_it_says_how_to_use_what_was_mended(data, capsys, given):
+    """A built-in data set under its own name: its normalisation, augmentation and rules go with that."""
+    truncated(data)
+    data.about["classes"] = list(WIDER_CLASSES)
+    for record in data.train + data.test:
+        record["target"] += [0] * 11
+    data.write()
+    assert check_dataset.main(check_dataset.parse_args([*given, "--fix", "fixed"])) == 1
+    *_, options = capsys.readouterr().out.rstrip().rpartition("use it with ")
+    dataset, *data_dir = options.split()[1::2]
+    spec, folder = load_spec(dataset, *data_dir)
+    assert folder == Path("fixed")
+    assert spec.train_file == "train.json"
+    before = load_spec(given[0], "labels")[0]
+    assert (spec.mean, spec.train_aug, spec.step_size) == (before.mean, before.train_aug, before.step_size)
+    assert spec.ignored_is_negative_in_precision == (given[0] == "wider")
 
 
 def mistakes():
