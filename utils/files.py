@@ -25,6 +25,8 @@ def atomic_path(path):
     path = Path(path)
     made = _missing(path.parent)
     try:
+        if path.is_dir():  # told before anything is written, be it one of several files
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
@@ -85,12 +87,19 @@ def write_text(path, text):
     write_all({path: text})
 
 
-def write_all(texts):
-    """Write {path: text} as write_text; no file takes its place before all of them lie on the disk."""
+def write_all(texts, last=()):
+    """Write {path: text} as write_text; no file takes its place before all of them lie on the disk.
+
+    last: those paths that say what the others are. Old ones go before the others take their places, and the
+    new ones come when these have: a run killed in between leaves no mixture of old and new that is whole.
+    """
     with ExitStack() as stack:
-        for path, text in texts.items():
+        for path in sorted(texts, key=lambda path: path not in last):  # a stack: the first one comes last
             temporary = stack.enter_context(atomic_path(path))
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+            temporary.write_text(texts[path], encoding="utf-8", errors="backslashreplace")
+            _flush_to_disk(temporary)
+        for path in last:
+            path.unlink(missing_ok=True)
 
 
 def write_saved(path, save):
@@ -115,7 +124,7 @@ def read_json(path, remedy="make it anew with the prepare script", object_hook=N
     object_hook: as of json.loads, for each object in it.
     """
     try:
-        return json.loads(read_bytes(path).decode(), object_hook=object_hook)
+        return json.loads(read_bytes(path).decode("utf-8-sig"), object_hook=object_hook)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; {remedy}") from None
     except (ValueError, RecursionError) as error:

@@ -305,7 +305,7 @@ def yolo_words(folder):
 @bad(
     CUSTOM,
     "an output folder that holds another data set",
-    "out/train.json is there and not of an earlier run; choose another --out_dir",
+    "out/train.json is there and not of an earlier run that ended; remove it or choose another --out_dir",
 )
 def other(folder):
     data_set("out")

@@ -3,11 +3,12 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from utils.errors import UserError
-from utils.files import atomic_path, read_json, write_json, write_text
+from utils.files import atomic_path, read_json, write_all, write_json, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -53,8 +54,12 @@ def test_bytes_are_on_disk_before_the_name(tmp_path, monkeypatch):
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: (done.append("flush"), fsync(handle))[1])
     monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), replace(*names))[1])
-    write_text(tmp_path / "x.txt", "new")
+    with atomic_path(tmp_path / "x.txt"):
+        pass
     assert done[:2] == ["flush", "rename"]
+    done.clear()
+    write_all({tmp_path / name: "new" for name in "abc"})
+    assert done[:3] == ["flush"] * 3  # of all, before the first is renamed
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -83,6 +88,54 @@ def test_target_that_is_a_folder(tmp_path):
     assert os.listdir(tmp_path) == ["x.json"]
 
 
+def test_several_files_of_which_one_is_a_folder(tmp_path):
+    """In whatever place: none of the others is written."""
+    for last in range(3):
+        names = [f"{(number + last) % 3}.txt" for number in range(3)]
+        for name in names:
+            (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / names[0]).mkdir()
+        (tmp_path / names[1]).write_text("old")
+        with pytest.raises(UserError, match=f"{names[0]}: Is a directory"):
+            write_all({tmp_path / f"{number}.txt": "new" for number in range(3)})
+        assert sorted(os.listdir(tmp_path)) == sorted(names[:2])
+        assert (tmp_path / names[1]).read_text() == "old"
+        (tmp_path / names[0]).rmdir()
+
+
+def states_of(write, folder, monkeypatch):
+    """What is in `folder`, {name: text}, each time write() is about to rename or remove a file, and after."""
+    states = []
+
+    def noted(operation):
+        def call(*given, **named):
+            states.append({p.name: p.read_text() for p in folder.iterdir() if p.name[0] != "."})
+            return operation(*given, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for place, name in ((os, "replace"), (os, "unlink"), (Path, "unlink")):
+            patch.setattr(place, name, noted(getattr(place, name)))
+        write()
+    noted(bool)()
+    return states
+
+
+def test_a_run_that_is_killed_leaves_no_mixture(tmp_path, monkeypatch):
+    """The table of contents goes first and comes last: what is there with it belongs together."""
+    key = tmp_path / "key.json"
+    old, new = ({tmp_path / "a": word, key: word, tmp_path / "b": word} for word in ("old", "new"))
+    (tmp_path / "other").write_text("other")
+    for texts, before in ((old, set()), (new, {"old"})):
+        states = states_of(lambda texts=texts: write_all(texts, last=[key]), tmp_path, monkeypatch)
+        assert states[-1] == {**{path.name: text for path, text in texts.items()}, "other": "other"}
+        whole = [state for state in states if "key.json" in state]
+        assert all(len({state["a"], state["b"], state["key.json"]}) == 1 for state in whole)
+        assert {state["a"] for state in whole} == {*texts.values()} | before
+        assert len(whole) < len(states)
+
+
 def test_json_round_trip(tmp_path):
     value = {"name": "café 犬", "numbers": [0.1, 1e-300, 3], "none": None}
     write_json(tmp_path / "x.json", value)
@@ -104,6 +157,11 @@ def test_what_is_no_json(tmp_path, content):
     with pytest.raises(UserError) as error:
         read_json(path)
     assert str(path) in str(error.value)
+
+
+def test_json_as_windows_writes_it(tmp_path):
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa9"}\r\n')
+    assert read_json(tmp_path / "x.json") == {"a": "é"}
 
 
 def test_json_file_that_is_not_there(tmp_path):

@@ -20,11 +20,11 @@ import numpy as np
 from datasets.spec import CLASSES_FILE, SPECS, load_spec
 from utils.data_checks import ERROR
 from utils.errors import UserError, printable, run_script
-from utils.files import is_missing, write_all, write_json
+from utils.files import is_missing, write_json
 from utils.options import make_parser
 from utils.prepare.class_names import tidy
 from utils.prepare.label_checks import check_labels, check_wanted, read_split
-from utils.prepare.label_files import records_text
+from utils.prepare.label_files import records_text, write_data_set
 from utils.prepare.photo_checks import check_photos
 from utils.prepare.photo_facts import facts_of_all
 
@@ -174,7 +174,7 @@ def main(args):
         write_json(args.json, as_json(spec, splits, facts, findings), indent=1)
     # below what was found: where nothing is sound, that is what the user needs
     texts, lines = fixed(spec, splits, findings, args.fix) if args.fix else ({}, [])
-    write_all(texts)
+    write_data_set(texts)
     for line in lines:
         print(line)
     return int(any(finding.level == ERROR for finding in findings))

@@ -40,7 +40,17 @@ def check_outputs(texts, out_dir):
     there = [path for path in texts if not is_missing(path)]
     about = None if is_missing(out_dir / CLASSES_FILE) else read_json(out_dir / CLASSES_FILE)
     if there and not (isinstance(about, dict) and "source" in about):
-        raise UserError(f"{there[0]} is there and not of an earlier run; choose another --out_dir")
+        raise UserError(
+            f"{there[0]} is there and not of an earlier run that ended; remove it or choose another --out_dir"
+        )
+
+
+def left_over(texts, out_dir):
+    """A note of label files of an earlier run that are no part of the data set any more: [text] or []."""
+    places = [out_dir / name for name in ("train.json", "val.json", "test.json", "test/test.json")]
+    stale = [str(path) for path in places if path not in texts and not is_missing(path)]
+    note = f"{', '.join(stale)} of an earlier run may hold photos that train now; remove it"
+    return [note] if stale else []
 
 
 def findings_of(classes, splits, facts):

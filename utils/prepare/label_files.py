@@ -3,8 +3,9 @@
 import json
 import sys
 
+from datasets.spec import CLASSES_FILE
 from utils.errors import UserError
-from utils.files import read_bytes, read_json
+from utils.files import read_bytes, read_json, write_all
 
 LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
 AGAIN = "unpack the annotations again"
@@ -44,6 +45,14 @@ def records_text(records):
     """
     text = "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]\n"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_data_set(texts):
+    """Write {path: text} of label files and of the classes.json that names them, all or none.
+
+    Killed in between it leaves no classes.json and so no data set, even where there was one.
+    """
+    write_all(texts, last=[path for path in texts if path.name == CLASSES_FILE])
 
 
 def warn(line):

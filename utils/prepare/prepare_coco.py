@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from datasets.spec import CLASSES_FILE, COCO_CLASSES
 from utils.errors import UserError, run_script
-from utils.files import is_missing, read_json, write_all
+from utils.files import is_missing, read_json
 from utils.options import Parser
 from utils.prepare.coco_json import box_of, read_coco
-from utils.prepare.label_files import records_text, warn
+from utils.prepare.label_files import records_text, warn, write_data_set
 
 SPLITS = ("train", "val")
 YEARS = {"2014": "coco", "2017": "coco17"}  # and the folder under data/
@@ -145,7 +145,7 @@ def main(args):
     for split in SPLITS:
         records, *said[split] = read_split(data_path, split, args.year, args.keep_empty)
         texts[out_dir / files[split]] = records_text(records)
-    write_all(texts)
+    write_data_set(texts)
     for line, warning in said.values():
         print(line)
         if warning:

@@ -18,11 +18,11 @@ import numpy as np
 
 from utils.data_checks import examples
 from utils.errors import UserError, printable, run_script
-from utils.files import is_missing, write_all
+from utils.files import is_missing
 from utils.options import OPTIONS, make_parser, number
 from utils.prepare.box_readers import annotations_of, read_coco_file, read_voc_folder
-from utils.prepare.custom_output import check_outputs, findings_of, summary, texts_of
-from utils.prepare.label_files import warn
+from utils.prepare.custom_output import check_outputs, findings_of, left_over, summary, texts_of
+from utils.prepare.label_files import warn, write_data_set
 from utils.prepare.labelled import check_splits, check_twice, choose_classes, record_of
 from utils.prepare.photo_facts import facts_of_all
 from utils.prepare.prepare_voc import read_lines as names_in
@@ -157,10 +157,10 @@ def main(args):
     texts = texts_of(args.out_dir, args.input, classes, splits)
     check_outputs(texts, args.out_dir)
     findings = findings_of(classes, splits, dict(zip(paths, facts, strict=True)))
-    write_all(texts)
+    write_data_set(texts)
 
     print("\n".join(summary(args.input, classes, splits, how)))
-    for note in [*source.notes, *notes, *findings]:
+    for note in [*source.notes, *notes, *findings, *left_over(texts, args.out_dir)]:
         warn(printable(note))
     print(f"wrote {', '.join(str(path) for path in texts)}")
 

@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
-from utils.files import write_all
 from utils.options import Parser
 from utils.prepare.class_names import check_printable, tidy
-from utils.prepare.label_files import read_text, records_text, warn
+from utils.prepare.label_files import read_text, records_text, warn, write_data_set
 from utils.prepare.voc_folder import DEFAULT_YEAR, LISTS, find_voc, tag_of
 from utils.prepare.voc_xml import read_objects
 
@@ -227,7 +226,7 @@ def main(args):
         training = split == args.train_split
         records = records_of(photos[split], targets[split], classes, training)
         texts[out_dir / files[split]] = records_text(records)
-    write_all(texts)
+    write_data_set(texts)
 
     for split in splits:
         report(split, listed[split], photos[split], targets[split], *checks[split])

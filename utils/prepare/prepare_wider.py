@@ -20,9 +20,8 @@ from tqdm import tqdm
 from datasets.spec import CLASSES_FILE, SPECS, WIDER_CLASSES
 from datasets.transforms import clipped, photo_size
 from utils.errors import UserError, run_script
-from utils.files import write_all
 from utils.options import Parser
-from utils.prepare.label_files import AGAIN, is_box, read_annotations, records_text, warn
+from utils.prepare.label_files import AGAIN, is_box, read_annotations, records_text, warn, write_data_set
 
 SPEC = SPECS["wider"]
 FILES = {"trainval": SPEC.train_file, "test": SPEC.test_file}
@@ -146,7 +145,7 @@ def main(args):
     out_dir = Path(args.out_dir)
     texts = {out_dir / CLASSES_FILE: json.dumps(about) + "\n"}
     texts.update({out_dir / FILES[split]: records_text(records) for split, (records, _) in found.items()})
-    write_all(texts)
+    write_data_set(texts)
 
     for split, (records, left_out) in found.items():
         attributes = [value for image in images[split] for p in image["targets"] for value in p["attribute"]]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from datasets.records import read_split
 from datasets.spec import load_spec
-from utils.errors import run_script
+from utils.errors import UserError, run_script
 from utils.prepare import check_dataset, prepare_custom
 
 pytest.importorskip("iterstrat", reason="needs iterative-stratification")
@@ -273,6 +273,7 @@ def test_the_share_may_be_another(data, run):
     written = write_columns(data)
     run(written, "--test_share", "0.5")
     assert len(read()[2]) == 20
+    shutil.rmtree("made")
     code, out, err = run(written, "--test_share", "0")
     assert (code, read()[2], err) == (0, [], NOTHING)
     assert "40 train (all, by --test_share 0)" in out
@@ -548,6 +549,44 @@ def test_files_of_somebody_else_are_not_replaced(data, run, refused):
     shutil.rmtree("made")
     written = write_columns(data)
     assert [run(written)[0], run(written)[0]] == [0, 0]
+
+
+def test_what_an_earlier_run_left_is_told(data, run):
+    """With all three splits given, then with none: made/test would evaluate on photos that train now."""
+    names = {photo: ("train", "val", "test")[number % 3] for number, photo in enumerate(data.targets)}
+    for split, said in ((names, []), (None, ["made/val.json, made/test/test.json of an earlier run may"])):
+        code, _, err = run(write_list(data, split))
+        told = [line for line in err.splitlines() if "earlier run" in line]
+        assert code == 0
+        assert len(told) == len(said)
+        assert all(part in line for part, line in zip(said, told, strict=True))
+
+
+class Killed(BaseException):
+    """What a kill is to a test."""
+
+
+@pytest.mark.parametrize("renamed", range(3))
+def test_a_killed_run_leaves_no_mixture_with_the_one_before(data, run, refused, monkeypatch, renamed):
+    """Labels in the order of other classes are no worse than none."""
+    written, replace, done = write_list(data), os.replace, []
+
+    def replace_or_die(*names):
+        if len(done) == renamed:
+            raise Killed
+        done.append(replace(*names))
+
+    assert run(written)[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_or_die)
+        with pytest.raises(Killed):
+            run(written, "--classes", *CLASSES)
+    with pytest.raises(UserError, match="unknown data set 'made'"):
+        load_spec("made")
+    assert "train.json is there and not of an earlier run that ended" in run(written)[2]
+    os.unlink("made/train.json")
+    os.unlink("made/test.json")
+    assert run(written)[0] == 0
 
 
 @pytest.mark.parametrize("share", ["1", "-0.1", "nan", "much"])
