@@ -315,7 +315,7 @@ def other(folder):
 @bad(
     CUSTOM,
     "an output where nothing may be written",
-    "cannot write out/train.json: Permission denied; choose a folder that is writable",
+    "cannot write out/classes.json: Permission denied; choose a folder that is writable",
     forbidden(".", 0o555),
 )
 def read_only(folder):
@@ -325,7 +325,7 @@ def read_only(folder):
 @bad(
     CUSTOM,
     "a full disk",
-    "cannot write out/train.json: ...; free some space or choose another folder",
+    "cannot write out/classes.json: ...; free some space or choose another folder",
     full_after(64),
 )
 def full(folder):
@@ -335,7 +335,7 @@ def full(folder):
 @bad(
     CUSTOM,
     "a file in place of the output folder",
-    "cannot write out/train.json: File exists; choose a folder that is writable",
+    "cannot write out/classes.json: File exists; choose a folder that is writable",
 )
 def out_file(folder):
     Path("out").write_text("")
