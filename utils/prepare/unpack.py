@@ -20,6 +20,7 @@ from tqdm import tqdm
 from utils.errors import UserError
 
 MOST_FILES = 200_000  # COCO's train2014.zip, the largest here, has 82,783
+DEEPEST = 50  # folders in folders
 MOST_TIMES = 8  # the archive's own size: JPEG does not shrink, JSON to a quarter
 SPARE = 100_000_000  # bytes that are left free on the disk
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
@@ -95,18 +96,28 @@ def _safe_parts(path, name):
     pure = PureWindowsPath(name)  # knows both separators, and drives
     if pure.anchor or not pure.parts or ".." in pure.parts:
         raise UserError(f"{path}: the name {name} leads out of the folder; nothing was unpacked")
+    if len(pure.parts) > DEEPEST:
+        raise UserError(f"{path}: the name {name} leads too deep; nothing was unpacked")
     return pure.parts
 
 
 def _check_all(path, members):
-    """UserError for too much of anything, and for a name that comes twice."""
+    """UserError for too much of anything, and for a name that comes twice, for a folder, too."""
     size, most = sum(member.size for member in members), MOST_TIMES * path.stat().st_size
     if size > most or len(members) > MOST_FILES:
         raise UserError(f"{path} would unpack to {len(members)} files, {size} bytes; nothing was unpacked")
-    if len({member.parts for member in members}) < len(members):
+    names = {_folded(member.parts) for member in members}
+    if len(names) < len(members):
         raise UserError(f"{path} has two files of one name; nothing was unpacked")
+    if any(parts[:depth] in names for parts in names for depth in range(1, len(parts))):
+        raise UserError(f"{path} has a file and a folder of one name; nothing was unpacked")
     if not members:
         raise UserError(f"{path} has no file in it; remove it and download it again")
+
+
+def _folded(parts):
+    """What distinguishes a name on any disk; some take A.jpg and a.jpg for one."""
+    return tuple(part.casefold() for part in parts)
 
 
 def _check_room(folder, staging, members):

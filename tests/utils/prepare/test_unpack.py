@@ -158,17 +158,29 @@ def test_a_zip_with_a_link_or_a_secret(tmp_path, out):
 
 
 @KINDS
-def test_two_files_of_one_name(tmp_path, out, kind):
-    path = MAKERS[kind](tmp_path / f"a.{kind}", {"a/b": b"1", "a/./b": b"2"})
+@pytest.mark.parametrize("names", [("a/b", "a/./b"), ("a/b.JPG", "A/b.jpg")])  # the latter on some disks
+def test_two_files_of_one_name(tmp_path, out, kind, names):
+    path = MAKERS[kind](tmp_path / f"a.{kind}", dict(zip(names, (b"1", b"2"), strict=True)))
     with pytest.raises(UserError, match="two files of one name"):
         unpack(path, out)
+    assert os.listdir(out) == []
 
 
 @KINDS
-def test_a_file_where_another_needs_a_folder(tmp_path, out, kind):
-    path = MAKERS[kind](tmp_path / f"a.{kind}", {"a": b"1", "a/b": b"2"})
-    with pytest.raises(UserError, match="cannot unpack .*: (File exists|Not a directory)"):
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b/c", "a")])
+def test_a_file_where_another_needs_a_folder(tmp_path, out, kind, names):
+    path = MAKERS[kind](tmp_path / f"a.{kind}", dict(zip(names, (b"1", b"2"), strict=True)))
+    with pytest.raises(UserError, match="a file and a folder of one name"):
         unpack(path, out)
+    assert os.listdir(out) == []
+
+
+@KINDS
+def test_thousands_of_folders_in_folders(tmp_path, out, kind):
+    path = MAKERS[kind](tmp_path / f"a.{kind}", {"d/" * 2000 + "x": b"1"})
+    with pytest.raises(UserError, match="leads too deep"):
+        unpack(path, out)
+    assert os.listdir(out) == []
 
 
 def test_bombs(tmp_path, out, monkeypatch):
