@@ -73,7 +73,8 @@ def voc_class(folder):
 @bad(
     VOC,
     "a class name that cannot be printed, with the names that the XML holds",
-    "class 'wild\\u200bcat': a name must be of characters that can be printed; give another",
+    "VOCdevkit/VOC2007/Annotations/a.xml: class 'wild\\u200bcat': a name must be of characters that can "
+    "be printed; give another",
 )
 def voc_name(folder):
     argv = voc("<annotation><object><name>wild\u200bcat</name></object></annotation>")

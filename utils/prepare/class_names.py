@@ -21,11 +21,15 @@ def tidy(name):
     return unicodedata.normalize("NFC", name.strip())
 
 
-def check_printable(classes):
-    """UserError for a name that a classes.json may not hold."""
+def check_printable(classes, places):
+    """UserError for a name that a classes.json may not hold; places: {name: what says so}, of some."""
     for name in classes:
         if not is_name(name) or not name.strip():
-            raise UserError(f"class '{name}': a name must be of characters that can be printed; give another")
+            shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+            where = f"{places[name]}: " if name in places else ""
+            raise UserError(
+                f"{where}class '{shown}': a name must be of characters that can be printed; give another"
+            )
 
 
 def folded(name):
@@ -59,11 +63,11 @@ def lookalikes(counts):
 
 def lists_among(names):
     """[(name, its parts)] of names like "cat,dog" whose parts are all names, too."""
-    found = []
+    found, known = [], {*names}
     for name in names:
         for mark in MARKS:
             parts = [tidy(part) for part in name.split(mark)]
-            if len(parts) > 1 and {*parts} <= {*names}:
+            if len(parts) > 1 and {*parts} <= known:
                 found.append((name, parts))
     return found
 

@@ -75,7 +75,7 @@ def choose_classes(wanted, source):
         for name in sorted(photo.present | photo.unknown):
             found.setdefault(name, photo.where)
     classes = [tidy(name) for name in wanted or source.classes or sorted(found)]
-    check_printable(classes)
+    check_printable(classes, found)
     for name in classes:
         if classes.count(name) > 1:
             raise UserError(f"class '{name}' is there twice; want different names")

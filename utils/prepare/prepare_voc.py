@@ -90,18 +90,23 @@ def choose_classes(choice, photos):
 
     Raises UserError for a file that does not fit and for an object of another class.
     """
-    found = {thing.name for photo in photos for thing in photo.objects}
+    found = {}  # name -> the XML where it is first
+    for photo in photos:
+        for thing in photo.objects:
+            found.setdefault(thing.name, photo.xml_path)
     classes = {"voc": list(VOC_CLASSES), "auto": sorted(found)}.get(choice)
     if classes is None:
         classes = [tidy(line) for line in read_lines(Path(choice))]
     if not classes or len(set(classes)) < len(classes):
         raise UserError(f"--classes {choice} gives no class or one twice; want different names, one a line")
-    check_printable(classes)
-    unknown = found - set(classes)
+    check_printable(classes, found)
+    unknown = [name for name in found if name not in classes]
     if unknown:
-        xml_path, name = next((p.xml_path, o.name) for p in photos for o in p.objects if o.name in unknown)
+        name = unknown[0]
         near = ", ".join(difflib.get_close_matches(name, classes)) or "none"
-        raise UserError(f"{xml_path}: unknown class '{name}' (near it: {near}); correct it or give --classes")
+        raise UserError(
+            f"{found[name]}: unknown class '{name}' (near it: {near}); correct it or give --classes"
+        )
     return classes
 
 

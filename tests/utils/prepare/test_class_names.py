@@ -71,7 +71,20 @@ def test_lists_are_no_names():
     ]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\u00a0b", "\ud800", "a\u200bb"])
-def test_what_is_no_name(name):
-    with pytest.raises(UserError, match="characters that can be printed"):
-        check_printable(["cat", name])
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("", ""),
+        (" ", " "),
+        ("ä\nb", r"ä\nb"),
+        ("a\u00a0b", r"a\xa0b"),
+        ("\ud800", r"\ud800"),
+        ("a\u200bb", r"a\u200bb"),
+    ],
+)
+def test_what_is_no_name(name, shown):
+    """It is shown such that one sees why."""
+    for places, where in (({}, ""), ({name: "a.csv, line 3"}, "a.csv, line 3: ")):
+        with pytest.raises(UserError) as stop:
+            check_printable(["cat", name], places)
+        assert str(stop.value).startswith(f"{where}class '{shown}': a name must be of characters that can be")
