@@ -135,7 +135,11 @@ def quote(folder):
     return table(*SOUND, '"4.png,cat')
 
 
-@bad(CUSTOM, "a line with a column more", "labels.csv, line 5: 3 columns, where the first line has 2")
+@bad(
+    CUSTOM,
+    "a line with a column more",
+    'labels.csv, line 5: 3 columns, where the first line has 2; labels share one cell: "cat;dog"',
+)
 def columns(folder):
     return table(*SOUND[:-1], "3.png,cat,dog")
 
@@ -214,8 +218,8 @@ def zero_byte(folder):
 @bad(
     CUSTOM,
     "a class that is not among those given",
-    "labels.csv, line 5: class 'dgo' is unknown; the nearest known name is 'dog'; correct it or give"
-    " --classes",
+    "labels.csv, line 5: class 'dgo' is unknown; the nearest known name is 'dog'; correct it or add it "
+    "to --classes",
 )
 def unknown_class(folder):
     return [*table(*SOUND[:-1], "3.png,dgo"), "--classes", "cat", "dog"]

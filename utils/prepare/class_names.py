@@ -1,8 +1,9 @@
-"""Class names that people spell in two ways, and names that are none."""
+"""Class names that people spell in two ways or write several of as one, and names that are none."""
 
 import difflib
+import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import combinations
 
 from datasets.spec import is_name
@@ -10,7 +11,7 @@ from utils.errors import UserError
 
 RARE = 0.1  # a name one letter off another is a slip of the pen if it is so much rarer; cat and car are not
 LONG = 100  # letters; slips of the pen in longer names are not looked for
-MARKS = ",;|/"  # people put one of them between the labels of a list
+BETWEEN = re.compile("[,;|/+&]")  # people put them between labels
 
 
 def tidy(name):
@@ -56,27 +57,27 @@ def lookalikes(counts):
     for pair in sorted({pair for names in kin.values() for pair in combinations(names, 2)}):
         rare, frequent = sorted(pair, key=counts.get)
         first, second = short[rare], short[frequent]
-        if first == second or counts[rare] <= RARE * counts[frequent] and one_letter_apart(first, second):
+        if first == second or counts[rare] <= RARE * counts[frequent] and one_slip_apart(first, second):
             pairs.append((rare, frequent))
     return pairs
 
 
-def lists_among(names):
-    """[(name, its parts)] of names like "cat,dog" whose parts are all names, too."""
-    found, known = [], {*names}
-    for name in names:
-        for mark in MARKS:
-            parts = [tidy(part) for part in name.split(mark)]
-            if len(parts) > 1 and {*parts} <= known:
-                found.append((name, parts))
-    return found
+def joined(names):
+    """Those of the names that look like several in one: "cat, dog" where another holds one of the two."""
+    parts = {name: {folded(part) for part in BETWEEN.split(name)} - {""} for name in names}
+    counts = Counter(part for its in parts.values() for part in its)
+    return [name for name, its in parts.items() if len(its) > 1 and any(counts[part] > 1 for part in its)]
 
 
-def one_letter_apart(first, second):
-    """Whether one letter of several is changed, put in or left out; digits are no letters (cam1, cam2)."""
+def one_slip_apart(first, second):
+    """Whether one letter of several is changed, put in or left out, or two neighbours have changed places;
+    digits are no letters (cam1, cam2)."""
     short, long = sorted((first, second), key=len)
     if len(long) - len(short) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    pair = long[start : start + 2]
+    if len(short) == len(long) and short[start:] == pair[::-1] + long[start + 2 :]:
+        return pair.isalpha()
     rest = short[start + (len(short) == len(long)) :]
     return bool(start or rest) and rest == long[start + 1 :] and long[start : start + 1].isalpha()

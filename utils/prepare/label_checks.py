@@ -7,7 +7,7 @@ from typing import NamedTuple
 from datasets.records import Records, as_records, read_list, record_problem
 from datasets.spec import SPECS
 from utils.data_checks import ERROR, WARNING, Finding, check_records, examples
-from utils.prepare.class_names import lists_among, lookalikes, nearest
+from utils.prepare.class_names import joined, lookalikes, nearest
 
 SPLITS = ("train", "test")
 
@@ -51,7 +51,7 @@ def check_labels(classes, splits):
 
 
 def check_names(classes, counts):
-    """Findings of names that are spelled in two ways or are lists, or not as a built-in data set spells them.
+    """Findings of names that are spelled in two ways, are several, or not as a built-in data set spells them.
 
     counts: {name: its positives}.
     """
@@ -61,8 +61,8 @@ def check_names(classes, counts):
         if not any({rare, often} <= {*spec.classes} for spec in SPECS.values())  # car and cat
     ]
     findings += [
-        Finding(WARNING, "names", "", f"class '{name}' looks like a list, of {' and '.join(parts)}")
-        for name, parts in lists_among(classes)
+        Finding(WARNING, "names", "", f"class '{name}' looks like several; tables want ; between labels")
+        for name in joined(classes)
     ]
     known = max((spec.classes for spec in SPECS.values()), key=lambda names: len({*names} & {*classes}))
     if 2 * len({*known} & {*classes}) < len(classes):

@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+from utils.data_checks import examples
 from utils.errors import UserError
 from utils.prepare.class_names import check_printable, nearest, tidy
 
@@ -67,8 +68,8 @@ def check_twice(photos):
 def choose_classes(wanted, source):
     """The class names, in order: those `wanted` or else the source's own, or sorted as text.
 
-    Raises UserError for a name that is no name or twice there, and for one in the annotations that is not
-    among them, with the nearest that is.
+    Raises UserError for a name that is no name or twice there, and for those in the annotations that are
+    not among them, with the nearest that is to the first.
     """
     found = {}  # name -> where it is first
     for photo in source.photos:
@@ -81,11 +82,14 @@ def choose_classes(wanted, source):
             raise UserError(f"class '{name}' is there twice; want different names")
     if not classes:
         raise UserError("no photo has a label, and no class is named; give --classes")
-    for name, where in found.items():
-        if name not in classes:
-            near = nearest(name, classes)
-            hint = f"; the nearest known name is '{near}'" if near else ""
-            raise UserError(f"{where}: class '{name}' is unknown{hint}; correct it or give --classes")
+    strange = [name for name in found if name not in classes]
+    if strange:
+        near = nearest(strange[0], classes)
+        hint = f"; the nearest known name is '{near}'" if near else ""
+        hint += f"; also unknown: {examples(strange[1:])}" if len(strange) > 1 else ""
+        raise UserError(
+            f"{found[strange[0]]}: class '{strange[0]}' is unknown{hint}; correct it or add it to --classes"
+        )
     return classes
 
 

@@ -9,6 +9,7 @@ are unknown count neither in the loss nor in the figures. docs/own_data.md shows
 
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 # `python utils/prepare/prepare_custom.py` puts only this folder on the path, not the repository
@@ -79,10 +80,11 @@ def look_at_photos(paths):
     """The Facts of all photos; UserError where some are not there or cannot be read."""
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
-        raise UserError(
-            f"{len(missing)} of {len(paths)} photos not found: {examples(missing)}; say with --photos DIR "
-            "what their paths count from, or take them out"
-        )
+        near = meant(missing[0])
+        remedy = "say with --photos DIR what their paths count from, or take them out"
+        if near:
+            remedy = f"{near} is there: write names as the folder has them, case, accents, ending, / and all"
+        raise UserError(f"{len(missing)} of {len(paths)} photos not found: {examples(missing)}; {remedy}")
     facts = facts_of_all(paths, OPTIONS["num_workers"]["default"])
     broken = [f"{path} ({fact.error})" for path, fact in zip(paths, facts, strict=True) if fact.error]
     if broken:
@@ -90,6 +92,23 @@ def look_at_photos(paths):
             f"{len(broken)} of {len(paths)} photos cannot be read: {examples(broken)}; mend or take them out"
         )
     return facts
+
+
+def meant(path):
+    """The file that is there when `path` is not, and differs in case, in how accents are coded, in a suffix
+    that is missing, or in a \\ for a / alone; None without one."""
+    folder, name = os.path.split(path.replace("\\", "/"))
+    try:
+        there = sorted(os.listdir(folder or "."))
+    except (OSError, ValueError):  # ValueError: a zero byte
+        return None
+    fits = (one for one in there if plain(name) in (plain(one), plain(os.path.splitext(one)[0])))
+    return next((os.path.join(folder, one) for one in fits), None)
+
+
+def plain(name):
+    """A name without case, and with accents coded in one way: macOS has another than Linux and Windows."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def make_splits(photos, records, facts, share, seed):

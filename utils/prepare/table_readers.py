@@ -32,7 +32,7 @@ def read_table(path, photos=None):
     (first_line, first), *rows = _rows(path)
     header = [cell.casefold() for cell in first]
     if header[0] not in PATHS:
-        if len(first) != 2:
+        if len(first) != 2 or not os.path.splitext(first[0])[1]:  # no photo's name: a heading
             raise UserError(
                 f"{path}: its first line must name the columns: path,labels or path and the classes"
             )
@@ -46,7 +46,8 @@ def read_table(path, photos=None):
     for line, cells in rows:
         where = f"{path}, line {line}"
         if len(cells) != len(first):
-            raise UserError(f"{where}: {len(cells)} columns, where the first line has {len(first)}")
+            hint = '; labels share one cell: "cat;dog"' if listed and len(cells) > len(first) else ""
+            raise UserError(f"{where}: {len(cells)} columns, where the first line has {len(first)}{hint}")
         if not cells[0]:
             raise UserError(f"{where}: no path of a photo")
         values = dict(zip(header, cells, strict=True)) if listed else dict(zip(first, cells, strict=True))
@@ -59,8 +60,8 @@ def read_table(path, photos=None):
 
 
 def _rows(path):
-    """[(number of the line, cells)] of a CSV file without its empty lines; a spreadsheet may have put
-    semicolons or tabs for commas: the first line tells."""
+    """[(number of the line, cells)] of a CSV file without its empty lines and the empty columns behind the
+    last; a spreadsheet may have put semicolons or tabs for commas: the first line tells."""
     text = read_text(path)
     first = text.strip().split("\n")[0]  # a class of it may hold another of the marks
     delimiter = min((mark for mark in ",\t;" if mark in first), key=first.index, default=",")
@@ -72,7 +73,8 @@ def _rows(path):
     rows = [(line, cells) for line, cells in rows if any(cells)]
     if not rows:
         raise UserError(f"{path} is empty; want path,labels and a photo a line")
-    return rows
+    width = max(2, *(index for _, cells in rows for index, cell in enumerate(cells, 1) if cell))
+    return [(line, cells[:width]) for line, cells in rows]
 
 
 def _check_header(path, header, listed, classes):

@@ -413,12 +413,13 @@ def test_an_accent_is_one_whichever_way_it_is_written(data, run, form):
         assert targets == data.targets
 
 
-def test_lists_that_were_not_taken_apart_are_told(data, run):
-    lines = [f"photos/{n};{('pump', 'valve', 'pump, valve')[i % 3]}\n" for i, n in enumerate(data.targets)]
-    Path("own/list.csv").write_text("path;labels\n" + "".join(lines))
+def test_labels_with_something_else_than_a_semicolon_between_them_are_told(data, run):
+    Path("own/list.csv").write_text(
+        "".join(f'photos/{n},"{"pump, valve" if i % 2 else "valve"}"\n' for i, n in enumerate(data.targets))
+    )
     code, _, err = run("own/list.csv")
     assert code == 0
-    assert "warning: class 'pump, valve' looks like a list, of pump and valve\n" in err
+    assert err == "warning: class 'pump, valve' looks like several; tables want ; between labels\n"
 
 
 # --- mistakes: one line, nothing written
@@ -427,8 +428,11 @@ def test_lists_that_were_not_taken_apart_are_told(data, run):
 def test_an_unknown_class_is_named_with_the_nearest(data, refused):
     error = refused(write_list(data), "--classes", "pump", "Valve", "großer Tank")
     assert (
-        "class 'valve' is unknown; the nearest known name is 'Valve'; correct it or give --classes" in error
+        "class 'valve' is unknown; the nearest known name is 'Valve'; correct it or add it to --classes"
+        in error
     )
+    error = refused(write_list(data), "--classes", "großer Tank")
+    assert "class 'valve' is unknown; also unknown: pump; correct it" in error
     assert "own/list.csv, line " in error
 
 
@@ -465,6 +469,25 @@ def test_photos_that_are_missing_or_broken_are_counted(data, refused):
     for name in ("05", "07"):
         Path(f"own/photos/photo {name}.jpg").write_bytes(b"GIF89a")
     assert "2 of 40 photos cannot be read: own/photos/photo 05.jpg (" in refused(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("photos/PHOTO 05.jpg", "own/photos/photo 05.jpg"),
+        ("photos/photo 05", "own/photos/photo 05.jpg"),
+        ("photos\\photo 05.jpg", "own/photos/photo 05.jpg"),
+        ("photos/Mu\u0308ller.jpg", "own/photos/M\u00fcller.jpg"),
+        ("photos/photo 5.jpg", None),
+        ("photo 05.jpg", None),
+    ],
+)
+def test_a_name_that_is_written_otherwise_than_the_photo_is_called(data, refused, written, there):
+    Path("own/photos/photo 06.jpg").rename("own/photos/M\u00fcller.jpg")
+    Path("own/list.csv").write_text(f"path,labels\n{written},pump\n", encoding="utf-8")
+    hint = f"{there} is there: write names as the folder has them" if there else "say with --photos DIR"
+    error = refused("own/list.csv")
+    assert f"1 of 1 photos not found: own/{written}; {hint}" in error
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,16 @@ def test_columns_may_be_named_like_those_of_lists(table):
     assert table(text) == {"a.jpg": (["photo"], [], "train")}
 
 
+@pytest.mark.parametrize("behind", [",,", ",", ""])
+def test_empty_columns_behind_the_last_do_not_count(table, behind):
+    """A spreadsheet writes those in which something once stood, in all lines or in some."""
+    assert table(f"path,labels{behind}\na.jpg,cat,,\nb.jpg,{behind}\n") == {
+        "a.jpg": (["cat"], [], None),
+        "b.jpg": ([], [], None),
+    }
+    assert table(f"path,cat,dog{behind}\na.jpg,1,,,\n,,\n") == {"a.jpg": (["cat"], ["dog"], None)}
+
+
 def test_paths_count_from_the_folder_of_photos(tmp_path):
     (tmp_path / "t.csv").write_text(f"path,cat\nin/a.jpg,1\n{tmp_path}/b.jpg,0\n")
     found = [photo.img_path for photo in read_table(tmp_path / "t.csv", tmp_path / "elsewhere").photos]
@@ -189,7 +199,8 @@ def test_paths_count_from_the_folder_of_photos(tmp_path):
         (",path,cat\n0,a.jpg,1\n", "its first line must name the columns"),
         ("path\na.jpg\n", "at least one class"),
         ("path,split\na.jpg,train\n", "at least one class"),
-        ("path,cat,\na.jpg,1,\n", "must name every column"),
+        ("Datei,Etiketten\na.jpg,cat\n", "its first line must name the columns"),
+        ("path,cat,\na.jpg,1,0\n", "must name every column"),
         ("path,cat,cat\na.jpg,1,1\n", "names 'cat' twice"),
         ("path,café,cafe\u0301\na.jpg,1,0\n", "names 'café' twice"),
         ("path,cat,split,split\na.jpg,1,train,test\n", "must name every column"),
@@ -201,7 +212,7 @@ def test_paths_count_from_the_folder_of_photos(tmp_path):
         ("path,labels,unknown\na.jpg,café,cafe\u0301\n", "line 2: 'café' is there and unknown"),
         ("path,cat,dog\na.jpg,1\n", "line 2: 2 columns, where the first line has 3"),
         ("path,cat\na.jpg,1\nb.jpg,1,0\n", "line 3: 3 columns, where the first line has 2"),
-        ("path,labels\na.jpg,cat,dog\n", "line 2: 3 columns"),
+        ("path,labels\na.jpg,cat,dog\n", "the first line has 2; labels share one cell"),
         ("path,cat\na.jpg,yes\n", "line 2: 'yes' for 'cat' is none of 1, 0 and nothing"),
         ("path,cat\na.jpg,-1\n", "line 2: '-1' for 'cat'"),
         ("path,cat\n,1\n", "line 2: no path"),
