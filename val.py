@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.loader import Loader, Share
 from datasets.records import read_split
-from datasets.spec import load_spec
+from datasets.spec import classes_apart, load_spec
 from models.csra import attend_at_test_time
 from utils.checkpoint import load_checkpoint, save_tuned
 from utils.device import choose_device
@@ -163,9 +163,10 @@ def evaluation_split(args, description):
     spec, folder = load_spec(dataset, data_dir)
     known = description["classes"]
     if list(spec.classes) != known:
+        ours, theirs = classes_apart(known, spec.classes)
         raise UserError(
-            f"{args.load_from} knows other classes ({len(known)}: {known[0]}, ...) than data set {spec.name} "
-            f"({len(spec.classes)}: {spec.classes[0]}, ...); name its own data set with --dataset"
+            f"{args.load_from} knows other classes ({ours}) than data set {spec.name} ({theirs}); name its "
+            "own data set with --dataset"
         )
     return spec, read_split(spec, folder, args.split)
 

@@ -123,9 +123,22 @@ def load_spec(dataset, data_dir=None):
     home = next((place for place in places if not is_missing(place / CLASSES_FILE)), None)
     if home is None:
         raise UserError(
-            f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}"
+            f"unknown data set '{dataset}': give {', '.join(SPECS)} or a folder that holds a {CLASSES_FILE}, "
+            f"which {Spec.prepare} makes"
         )
     return _override(Spec(dataset, (), None, None), home / CLASSES_FILE), places[1]
+
+
+def classes_apart(ours, theirs):
+    """Texts for a message that show where two lists of class names part: "3: ..., cat, ..." and its like."""
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(ours), len(theirs)))
+    shown = []
+    for names in (ours, theirs):
+        place = min(at, len(names) - 1)
+        before, after = "..., " * (place > 0), ", ..." * (place + 1 < len(names))
+        shown.append(f"{len(names)}: {before}{names[place]}{after}")
+    return shown
 
 
 def is_name(value):

@@ -36,6 +36,9 @@ def load_pretrained(backbone, name, pretrained):
         return
     path = _imagenet_file(name) if pretrained == "imagenet" else pretrained
     weights = read_weights(path)
+    its = (weights.description or {}).get("model", name)
+    if its != name:
+        raise UserError(f"--pretrained {path} is of --model {its}, not {name}; give the one or the other")
     trunk = {
         key.removeprefix("backbone."): value
         for key, value in weights.tensors.items()

@@ -50,7 +50,10 @@ def find_model(model_file):
     path = Path(model_file)
     sister = path.with_suffix(SISTERS.get(path.suffix, path.suffix))
     if path.suffix not in (*SISTERS, ".onnx", ".xml"):
-        raise UserError(f"--model_file {path} is none of .json, .pdmodel, .onnx and .xml")
+        remedy = (
+            "name the model in it" if os.path.isdir(path) else "make one of a checkpoint: export_model.py"
+        )
+        raise UserError(f"--model_file {path} is none of .json, .pdmodel, .onnx and .xml; {remedy}")
     if not os.path.isfile(path) and os.path.isfile(sister):
         print(f"{path} is not there, {sister} is: taking it")
         return sister

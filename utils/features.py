@@ -57,7 +57,7 @@ def cached_features(
     if missing:
         run = _open_trunk(backbone, normalization, size, use_gpu)
         _compute(run, Loader(records, size, BATCH, num_workers=workers), missing)
-    print(f"feature maps: {'computed' if missing else 'found'}, in {folder}")
+    print(f"feature maps of {len(records)} photos: {'computed' if missing else 'found'}, in {folder}")
     return [np.load(path, mmap_mode="r") for path in paths.values()]
 
 

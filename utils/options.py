@@ -138,7 +138,7 @@ OPTIONS = {
                           "with lambda 0, without training"),
     "test_time_heads": dict(default=None, type=whole(1), help="with --test_time_lam: temperatures that the "
                             "one trained head gets, 1, 2, 4, 6 or 8"),
-    "num_cls": dict(default=None, type=whole(1), help="number of classes (default: the data set's)"),
+    "num_cls": dict(default=None, type=whole(1), help="number of classes, as the data set has"),
     "pretrained": dict(default="imagenet", help="weights the trunk starts from: imagenet, none or a file"),
     "init_heads": dict(default=None, metavar="FILE", help="JSON {class: [ImageNet class numbers]}: heads "
                        "start from the classifier that the trunk was trained with; for few photos a class"),

@@ -10,32 +10,38 @@ from pathlib import Path
 
 from PIL import Image
 
-from utils.errors import UserError
+from utils.data_checks import examples
+from utils.errors import UserError, printable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+NOT_READ = (".heic", ".heif", ".tif", ".tiff", ".gif", ".avif")  # of photos, too
 
 
 def find_photos(inputs, option="--img_dir"):
     """Paths of all photos in `inputs`, files, folders and patterns in any mix: sorted, each once.
 
-    Of a folder and the folders within it the files with one of SUFFIXES, in any case, are taken; not
-    entered are those whose names begin with a dot, and links to folders. A file that is named is taken
-    as it is. A pattern like photos/**/*.jpg counts when no file has that very name, and stands
-    for what a shell would make of it. "-" stands for a list on standard input, one file or folder a line.
+    Of a folder and the folders within it the files with one of SUFFIXES, in any case, are taken; left out
+    are files and folders whose names begin with a dot (macOS puts ._1.jpg beside 1.jpg), and links to
+    folders; those with one of NOT_READ are told on standard error. A file that is named is taken as it is. A
+    pattern like photos/**/*.jpg counts when no file has that very name, and stands for what a shell would
+    make of it. "-" stands for a list on standard input, one file or folder a line.
     Raises UserError when something is missing, cannot be listed, or no photo is found.
     """
-    found = set()
+    found, others = set(), set()
     for given in inputs:
         if str(given) == "-":
             for number, path in _lines_of_standard_input():
-                found.update(_photos_of(path, f"line {number} of standard input names it"))
+                found.update(_photos_of(path, f"line {number} of standard input names it", others))
         elif has_magic(str(given)) and not os.path.lexists(given):
-            found.update(_photos_of_pattern(given, option))
+            found.update(_photos_of_pattern(given, option, others))
         else:
-            found.update(_photos_of(given, f"name photos or folders with {option}"))
+            found.update(_photos_of(given, f"name photos or folders with {option}", others))
+    said = f"{len(others)} files of formats that are not read, convert them: {examples(sorted(others))}"
     if not found:
         places = " ".join("standard input" if str(given) == "-" else str(given) for given in inputs)
-        raise UserError(f"no photo ({' '.join(SUFFIXES)}) in {places}")
+        raise UserError(f"no photo ({' '.join(SUFFIXES)}) in {places}" + f"; {said}" * bool(others))
+    if others:
+        print(printable(f"left out {said}"), file=sys.stderr)
     return sorted(found)
 
 
@@ -110,8 +116,8 @@ def _lines_of_standard_input():
             yield number, os.fsdecode(path)
 
 
-def _photos_of(given, hint):
-    """Photos of a file or a folder; hint: what to say when it is missing."""
+def _photos_of(given, hint, others):
+    """Photos of a file or a folder; hint: what to say when it is missing; others: gets those NOT_READ."""
     try:
         os.stat(given)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte
@@ -120,21 +126,23 @@ def _photos_of(given, hint):
         raise _cannot_read(error) from None
     if not os.path.isdir(given):
         return [str(Path(given))]
-    return [path for path in _files_below(given) if path.lower().endswith(SUFFIXES)]
+    files = list(_files_below(given))
+    others.update(path for path in files if path.lower().endswith(NOT_READ))
+    return [path for path in files if path.lower().endswith(SUFFIXES)]
 
 
 def _files_below(folder):
     for place, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (str(Path(place, name)) for name in files)
+        yield from (str(Path(place, name)) for name in files if not name.startswith("."))
 
 
-def _photos_of_pattern(pattern, option):
+def _photos_of_pattern(pattern, option, others):
     anchor, *parts = Path(pattern).parts if Path(pattern).is_absolute() else ("", *Path(pattern).parts)
     matches = list(_expand(Path(anchor), parts))
     if not matches:
         raise UserError(f"no file or folder matches {pattern}; name photos or folders with {option}")
-    return [photo for match in matches for photo in _photos_of(match, f"{pattern} matched it")]
+    return [photo for match in matches for photo in _photos_of(match, f"{pattern} matched it", others)]
 
 
 def _expand(folder, parts):

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+from datasets.spec import classes_apart
 from utils.errors import UserError
 from utils.evaluation.metrics import THRESHOLD
 from utils.files import read_json, write_json
@@ -43,6 +44,8 @@ def read_thresholds(path, classes):
 
     Raises UserError when it is missing, damaged, of a newer version or for other classes.
     """
+    if str(path).endswith(".pdparams"):
+        raise UserError(f"{path} is a checkpoint; give it with --load_from and leave --thresholds out")
     content = read_json(path, "make it anew with val.py --tune_thresholds")
     try:
         newer = content["format"] > FORMAT
@@ -58,10 +61,10 @@ def read_thresholds(path, classes):
             f"{path} was written by a newer version (format {content['format']}); update the code"
         )
     if content["classes"] != list(classes):
-        known = content["classes"]
+        theirs, ours = classes_apart(content["classes"], classes)
         raise UserError(
-            f"{path} is for other classes ({len(known)}: {known[0]}, ...) than the model's "
-            f"({len(classes)}: {classes[0]}, ...); tune the thresholds of this model"
+            f"{path} is for other classes ({theirs}) than the model's ({ours}); tune the thresholds of this "
+            "model"
         )
     return content["threshold"], content["temperature"]
 

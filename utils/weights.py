@@ -24,6 +24,7 @@ from utils.torch_file import is_torch_file, read_torch
 ENTRY = "csra"  # the name of the description in a .pdparams and in the metadata of a .safetensors
 CRC = "crc32"  # the name of the checksum in a description
 CONTAINERS = ("state_dict", "model", "model_ema")  # under which training scripts save the weights
+EXPORTED = (".json", ".pdmodel", ".pdiparams", ".onnx", ".xml")  # suffixes of what export_model.py writes
 STATE = ".pdopt"  # the suffix of what resuming needs beside a checkpoint
 MOST_SHARING = 8  # how many times the file's size its tensors may take, unfolded: some are tied
 UNUSED = ("backbone.fc.", "backbone.head.")  # 1000-way classifiers of trunks
@@ -46,6 +47,10 @@ def read_weights(path):
     """
     if Path(path).suffix == STATE:
         raise UserError(f"{path} holds the state of an optimizer, not weights; give the .pdparams beside it")
+    if Path(path).suffix in EXPORTED:
+        raise UserError(
+            f"{path} is of an exported model, which infer.py runs; give the checkpoint it is from"
+        )
     arrays, text, pytorch = read_arrays(path)
     tensors, left_out, counters = {}, [], 0
     for name, value in arrays.items():
@@ -67,6 +72,8 @@ def read_weights(path):
 def read_arrays(path):
     """Return (arrays by the file's own names, text of the description or None, whether it is PyTorch's)."""
     try:
+        if os.path.isdir(path):
+            raise UserError(f"{path} is a folder; name the file in it, such as a run's last.pdparams")
         if os.path.exists(path) and not os.path.isfile(path):
             raise UserError(f"{path} is no file")
         with open(path, "rb") as file:

@@ -68,7 +68,11 @@ def changed(folder):
     return predict("model.pdparams")
 
 
-@bad("predict", "a folder in place of a file", "checkpoint is no file")
+@bad(
+    "predict",
+    "a folder in place of a file",
+    "checkpoint is a folder; name the file in it, such as a run's last.pdparams",
+)
 def is_folder(folder):
     os.mkdir("checkpoint")
     return predict("checkpoint")
@@ -226,6 +230,15 @@ def newer(folder):
 
 @bad(
     "predict",
+    "an exported model in place of a checkpoint",
+    "output/model.json is of an exported model, which infer.py runs; give the checkpoint it is from",
+)
+def exported_model(folder):
+    return predict("output/model.json")
+
+
+@bad(
+    "predict",
     "the state of an optimizer in place of weights",
     "epoch_1.pdopt holds the state of an optimizer, not weights; give the .pdparams beside it",
 )
@@ -236,8 +249,7 @@ def optimizer(folder):
 @bad(
     "train",
     "weights to start from that fit another trunk",
-    "model.pdparams does not fit the model: missing: conv1.weight, ...; unexpected: ...; is it "
-    "another --model?",
+    "--pretrained model.pdparams is of --model efficientnet_lite0, not resnet18; give the one or the other",
 )
 def pretrained(folder):
     return ["--dataset", data_set(), *train("--pretrained", checkpoint(), "--model", "resnet18")]

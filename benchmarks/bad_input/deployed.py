@@ -155,7 +155,8 @@ def infer_missing(folder):
 @bad(
     "infer",
     "a checkpoint in place of an exported model",
-    "--model_file model.pdparams is none of .json, .pdmodel, .onnx and .xml",
+    "--model_file model.pdparams is none of .json, .pdmodel, .onnx and .xml; make one of a "
+    "checkpoint: export_model.py",
 )
 def infer_checkpoint(folder):
     return ["--model_file", checkpoint(), "--input_file", photo("a.png")]

@@ -22,7 +22,8 @@ def training(name="data"):
 @bad(
     "train",
     "a data set that is not there",
-    "unknown data set 'pascal': give voc07, coco, wider or a folder that holds a classes.json",
+    "unknown data set 'pascal': give voc07, coco, wider or a folder that holds a classes.json, "
+    "which utils/prepare/prepare_custom.py makes",
 )
 def unknown(folder):
     return ["--dataset", "pascal", *train()]

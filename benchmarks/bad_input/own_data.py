@@ -187,6 +187,16 @@ def twice(folder):
 
 @bad(
     CUSTOM,
+    "a photo whose name is written otherwise, as by Windows or macOS",
+    "1 of 4 photos not found: 3; 3.png is there: write names as the folder has them, case, accents, ending, "
+    "/ and all",
+)
+def spelled_otherwise(folder):
+    return table(*SOUND[:-1], "3,cat")
+
+
+@bad(
+    CUSTOM,
     "a photo that is not there",
     "1 of 4 photos not found: 3.png; say with --photos DIR what their paths count from, or take them out",
 )

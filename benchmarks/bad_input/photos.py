@@ -26,6 +26,18 @@ def none(folder):
 
 @bad(
     "predict",
+    "photos in the folder, but of a format that is not read",
+    "no photo (.jpg .jpeg .png .bmp .webp) in photos; 1 files of formats that are not read, convert them: "
+    "photos/1.HEIC",
+)
+def unread(folder):
+    os.mkdir("photos")
+    open("photos/1.HEIC", "w").close()
+    return ["--img_dir", "photos"]
+
+
+@bad(
+    "predict",
     "a pattern that nothing fits",
     "no file or folder matches photos/**/*.jpg; name photos or folders with --img_dir",
 )

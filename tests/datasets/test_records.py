@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datasets.records import Records, read_records, read_split
-from datasets.spec import COCO_CLASSES, SPECS, VOC_CLASSES, WIDER_CLASSES, load_spec
+from datasets.spec import COCO_CLASSES, SPECS, VOC_CLASSES, WIDER_CLASSES, classes_apart, load_spec
 from datasets.transforms import read_photo
 from utils.errors import UserError, printable
 
@@ -336,6 +336,20 @@ def test_classes_beside_built_in_label_files_name_other_files(tmp_path, write):
     assert (spec.train_file, spec.test_file) == ("train_voc12.json", "val_voc12.json")
     assert spec.test_ignored == 0
     assert spec.classes == VOC_CLASSES
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "shown"),
+    [
+        ("abc", "xbc", ["3: a, ...", "3: x, ..."]),
+        ("abc", "acb", ["3: ..., b, ...", "3: ..., c, ..."]),
+        ("abc", "abx", ["3: ..., c", "3: ..., x"]),
+        ("abc", "ab", ["3: ..., c", "2: ..., b"]),
+        ("a", "ab", ["1: a", "2: ..., b"]),
+    ],
+)
+def test_where_two_lists_of_classes_part(ours, theirs, shown):
+    assert classes_apart(list(ours), tuple(theirs)) == shown
 
 
 def test_classes_beside_built_in_label_files_must_be_the_same(tmp_path, write):

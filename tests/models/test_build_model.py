@@ -161,6 +161,13 @@ def test_a_whole_checkpoint_gives_its_trunk_to_another_class_list(tmp_path, caps
     assert "(left out: classifier)" in capsys.readouterr().out
 
 
+def test_a_whole_checkpoint_of_another_trunk_says_of_which(tmp_path):
+    path = tmp_path / "best.pdparams"
+    save_checkpoint(path, build_model("resnet18", num_classes=5), {"model": "resnet18", "num_cls": 5})
+    with pytest.raises(UserError, match=r"best\.pdparams is of --model resnet18, not resnet34; give "):
+        build_model("resnet34", 3, pretrained=str(path))
+
+
 def test_weights_of_which_nothing_fits_are_refused(save):  # fault 4
     path = save({"module.layer9.weight": np.zeros(3, "float32")})
     with pytest.raises(UserError) as error:

@@ -151,5 +151,7 @@ def test_either_name_of_paddle_s_graph(folder, capsys):  # fault 33
     assert capsys.readouterr().out == ""
     assert find_model(folder / "model.pdmodel") == folder / "model.json"
     assert "model.json is: taking it" in capsys.readouterr().out
-    with pytest.raises(UserError, match="model.h5"):
+    with pytest.raises(UserError, match=r"model\.h5 .* make one of a checkpoint: export_model\.py"):
         find_model(folder / "model.h5")
+    with pytest.raises(UserError, match="name the model in it"):
+        find_model(folder)

@@ -116,10 +116,10 @@ def test_views_come_as_they_were_asked_for(trunk, records, folder, seen):
 
 def test_what_is_there_is_not_computed_again(trunk, records, folder, monkeypatch, capsys):
     first = cache(trunk, records, folder, "plain", "mirrored")
-    assert capsys.readouterr().out == f"feature maps: computed, in {folder}\n"
+    assert capsys.readouterr().out == f"feature maps of {len(records)} photos: computed, in {folder}\n"
     monkeypatch.setattr(features, "_open_trunk", not_again)
     again = cache(trunk, records, folder, "plain", "mirrored", workers=3)
-    assert capsys.readouterr().out == f"feature maps: found, in {folder}\n"
+    assert capsys.readouterr().out == f"feature maps of {len(records)} photos: found, in {folder}\n"
     for ours, expected in zip(again, first, strict=True):
         np.testing.assert_array_equal(ours, expected)
     (plain,) = cache(trunk, records, folder)

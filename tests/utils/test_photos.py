@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 
 import pytest
@@ -19,7 +20,7 @@ PHOTOS = ["A.JPG", "b.jpg", "c.Jpeg", "d.png", "e.PNG", "f.bmp", "g.WebP", "more
 def folder(tmp_path):
     """Photos with names in any case, and files that are none."""
     (tmp_path / "more").mkdir()
-    for name in [*PHOTOS, "notes.txt", "labels.json", "Thumbs.db", "jpg", ".hidden", "more/z.txt"]:
+    for name in [*PHOTOS, "notes.txt", "labels.json", "Thumbs.db", "jpg", ".hidden", "._b.jpg", "more/z.txt"]:
         (tmp_path / name).write_bytes(b"x")
     return tmp_path
 
@@ -62,6 +63,22 @@ def test_paths_stay_as_given(folder, monkeypatch):
 def test_missing(folder):
     with pytest.raises(UserError, match="nowhere"):
         find_photos([folder, folder / "nowhere"])
+
+
+def test_photos_of_formats_that_are_not_read_are_told(folder, capsys):
+    """Silence would look as if all had been predicted."""
+    assert names(find_photos([folder]), folder) == PHOTOS
+    assert capsys.readouterr() == ("", "")
+    for name in ("b.HEIC", "a.tif", "more/c.gif", "more/d.avif", ".e.heic"):
+        (folder / name).write_bytes(b"x")
+    said = f"4 files of formats that are not read, convert them: {folder}/a.tif, {folder}/b.HEIC, "
+    assert names(find_photos([folder, f"{folder}/m*", folder / "d.png"]), folder) == PHOTOS
+    assert capsys.readouterr().err.startswith(f"left out {said}")
+    for name in PHOTOS:
+        (folder / name).unlink()
+    with pytest.raises(UserError, match=rf"no photo \(.*\) in {re.escape(f'{folder}; {said}')}"):
+        find_photos([folder])
+    assert capsys.readouterr().err == ""
 
 
 def test_no_photo_at_all(tmp_path):

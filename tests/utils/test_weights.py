@@ -193,8 +193,14 @@ def test_the_state_of_an_optimizer_is_no_weights(save):
     assert "state of an optimizer" in refused(save({"moment": np.zeros(2, "float32")}, "last.pdopt"))
 
 
+@pytest.mark.parametrize("name", ["model.json", "model.pdmodel", "model.pdiparams", "model.onnx"])
+def test_a_file_of_an_exported_model_is_no_checkpoint(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}")
+    assert "is of an exported model, which infer.py runs" in refused(tmp_path / name)
+
+
 def test_missing_files_and_folders(tmp_path):
-    refused(tmp_path)
+    assert "is a folder; name the file in it" in refused(tmp_path)
     refused(tmp_path / "gone.pth")
 
 
