@@ -74,7 +74,9 @@ def test_it_shows_what_was_measured(page):
     ap = [f"{100 * value:.1f}" if value is not None else "–" for value in figures["ap"]]
     assert column(page, 2) == ap
     assert column(page, 1) == [str(count) for count in figures["positives"]]
-    assert f"{PHOTOS} photos" in page.locator("#comparison ~ p.quiet").first.inner_text()
+    said = page.locator("#comparison ~ p.quiet").first.inner_text()
+    assert f"{PHOTOS} photos" in said
+    assert "Of 8 intervals by class about 0.4 would miss 0" in said
 
 
 def test_every_picture_is_drawn_and_described(page):

@@ -238,7 +238,7 @@ def _comparison(numbers, other, names, run):
         "mean_interval": gaps.mean_interval,
         "verdict": verdict(*gaps.mean_interval),
         "tested": len(known),
-        "by_chance": f"{0.05 * len(known):.0f}",
+        "by_chance": f"{round(0.05 * len(known), 1):g}",
         "rows": rows,
         "plot": _svg_address(plots.difference_plot(run.classes, gaps)),
     }
