@@ -43,6 +43,20 @@ def annotations_of(folder):
     return inner if os.path.isdir(inner) else Path(folder)
 
 
+def xml_files(folder):
+    """VOC's XML files of a folder, sorted."""
+    home = annotations_of(folder)
+    return without_hidden(home.glob("*.xml"), home)
+
+
+def without_hidden(paths, folder):
+    """The paths below a folder, sorted, without those that begin with a dot or lie in what does.
+
+    macOS leaves ._NAME beside NAME, notebooks leave .ipynb_checkpoints.
+    """
+    return sorted(path for path in paths if not any(p[0] == "." for p in path.relative_to(folder).parts))
+
+
 def read_voc_folder(folder, photos=None):
     """The Source of a folder of VOC's XML; the photo of ID.xml is ID.jpg (or .png ...) in `photos`, or else
     beside it or in the JPEGImages beside its folder. A class with difficult objects only is unknown.
@@ -50,7 +64,7 @@ def read_voc_folder(folder, photos=None):
     home = annotations_of(folder)
     photo_of = Finder([photos] if photos else [home, home.parent / "JPEGImages"])
     found = []
-    for xml_path in sorted(home.glob("*.xml")):
+    for xml_path in xml_files(folder):
         objects = read_objects(xml_path)
         present = {thing.name for thing in objects if not thing.difficult}
         unknown = {thing.name for thing in objects} - present
@@ -86,6 +100,7 @@ class Finder:
     def __init__(self, folders):
         self.folders = [Path(folder) for folder in folders]
         self.listed = {}  # folder -> {name without suffix: path}
+        self.every = {}  # folder -> paths of all photos
         self.used = set()
 
     def __call__(self, path, first=()):
@@ -104,14 +119,16 @@ class Finder:
                 names = sorted(os.listdir(folder), reverse=True)  # of 1.jpg and 1.png the first counts
             except OSError:
                 names = []
-            photos = (folder / name for name in names)
-            self.listed[folder] = {p.stem: str(p) for p in photos if p.suffix.lower() in SUFFIXES}
+            photos = [folder / name for name in names if name[0] != "."]
+            photos = [path for path in photos if path.suffix.lower() in SUFFIXES]
+            self.every[folder] = [str(path) for path in photos]
+            self.listed[folder] = {path.stem: str(path) for path in photos}
         return self.listed[folder]
 
     def left_out(self):
         """A note of photos in the folders used that no annotation file belongs to: [text] or []."""
-        lists = [photos for photos in self.listed.values() if self.used & {*photos.values()}]
-        rest = sorted(photo for photos in lists for photo in photos.values() if photo not in self.used)
+        lists = [photos for photos in self.every.values() if self.used & {*photos}]
+        rest = sorted(photo for photos in lists for photo in photos if photo not in self.used)
         return (
             [f"{len(rest)} photos have no annotation file and are left out, first {rest[0]}"] if rest else []
         )

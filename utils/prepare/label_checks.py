@@ -87,13 +87,16 @@ def check_wanted(classes, wanted):
 
 def _repeated(split):
     """Records that are in a file twice: the same photo and, where only a part of it counts, the same box."""
-    seen, rows = set(), []
+    first, same, torn = {}, [], []
     for row, path, box in zip(split.rows, split.records.paths, split.records.boxes, strict=True):
-        key = path, None if box is None else tuple(box)
-        if key in seen:
-            rows.append(row)
-        seen.add(key)
-    return counted(WARNING, "repeated", split.name, "records repeat a photo", paths_of(split, rows), rows)
+        before = first.setdefault((path, None if box is None else tuple(box)), row)
+        if before != row:
+            (same if split.raw[before]["target"] == split.raw[row]["target"] else torn).append(row)
+    what = "records repeat a photo"
+    return [
+        *counted(WARNING, "repeated", split.name, what, paths_of(split, same), same),
+        *counted(WARNING, "torn", split.name, f"{what}, with other labels", paths_of(split, torn), torn),
+    ]
 
 
 def _outside(split):

@@ -21,7 +21,7 @@ from utils.data_checks import examples
 from utils.errors import UserError, printable, run_script
 from utils.files import is_missing
 from utils.options import OPTIONS, make_parser, number
-from utils.prepare.box_readers import annotations_of, read_coco_file, read_voc_folder
+from utils.prepare.box_readers import read_coco_file, read_voc_folder, xml_files
 from utils.prepare.custom_output import check_outputs, findings_of, left_over, summary, texts_of
 from utils.prepare.label_files import warn, write_data_set
 from utils.prepare.labelled import check_splits, check_twice, choose_classes, record_of
@@ -44,7 +44,7 @@ def read_source(path, photos):
         raise UserError(f"{path} is not there; IN is {KINDS}")
     if os.path.isdir(path):
         check_folder(path)
-        has_xml, has_text = any(annotations_of(path).glob("*.xml")), bool(label_files(path))
+        has_xml, has_text = bool(xml_files(path)), bool(label_files(path))
         if has_xml and has_text:
             raise UserError(f"{path} holds VOC's XML and text files as well; name a folder with one of them")
         if not has_xml and not has_text:

@@ -21,6 +21,7 @@ from datasets.spec import CLASSES_FILE, VOC_CLASSES
 from utils.errors import UserError, run_script
 from utils.options import Parser
 from utils.prepare.class_names import check_printable, tidy
+from utils.prepare.label_checks import check_names
 from utils.prepare.label_files import read_text, records_text, warn, write_data_set
 from utils.prepare.voc_folder import DEFAULT_YEAR, LISTS, find_voc, tag_of
 from utils.prepare.voc_xml import read_objects
@@ -182,6 +183,13 @@ def report(split, ids, photos, targets, compared, differing):
         warn(f"{len(boxless)} photos of {split} hold an object without a valid box, first {boxless[0]}")
 
 
+def warn_of_names(classes, targets):
+    """Warn of names found that look like one class in two spellings, and the like."""
+    counts = {name: column.count(1) for name, column in zip(classes, zip(*targets, strict=True), strict=True)}
+    for finding in check_names(classes, counts):
+        warn(finding.message)
+
+
 def parse_args(argv=None):
     """Read the command line."""
     parser = Parser(__doc__)
@@ -236,6 +244,8 @@ def main(args):
     for split in splits:
         report(split, listed[split], photos[split], targets[split], *checks[split])
     print(f"wrote {', '.join(str(path) for path in texts)}")
+    if args.classes == "auto":
+        warn_of_names(classes, [target for of in targets.values() for target in of.values()])
     shared = set(targets[splits[0]]) & set(targets[splits[-1]]) if len(splits) > 1 else ()
     if shared:
         warn(f"{len(shared)} photos are in {args.train_split} and in {args.test_split}, first {min(shared)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from datasets.transforms import photo_size
 from utils.errors import UserError
 from utils.optional import optional
-from utils.prepare.box_readers import Finder, all_or_none, boxless
+from utils.prepare.box_readers import Finder, all_or_none, boxless, without_hidden
 from utils.prepare.class_names import tidy
 from utils.prepare.label_files import read_text
 from utils.prepare.labelled import SPLITS, Labelled, Source
@@ -20,10 +20,9 @@ NAMES, DESCRIPTION, LABELS, IMAGES = "classes.txt", "data.yaml", "labels", "imag
 
 def label_files(folder):
     """The text files of labels in, or below, a folder; sorted."""
-    inner = sorted(
-        path for path in Path(folder).rglob("*.txt") if LABELS in path.relative_to(folder).parts[:-1]
-    )
-    return [path for path in inner or sorted(Path(folder).glob("*.txt")) if path.name != NAMES]
+    every = without_hidden(Path(folder).rglob("*.txt"), folder)
+    inner = [path for path in every if LABELS in path.relative_to(folder).parts[:-1]]
+    return [p for p in inner or every if p.name != NAMES and (inner or p.parent == Path(folder))]
 
 
 def read_yolo_folder(folder, photos=None):

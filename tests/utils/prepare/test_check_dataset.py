@@ -194,6 +194,11 @@ def repeated(data):
     return "warning", "repeated", "test", [4], "1 records repeat a photo: photos/8.jpg"
 
 
+def repeated_with_other_labels(data):
+    data.test.append({**data.test[1], "target": [1, 1, 99]})
+    return "warning", "torn", "test", [4], "1 records repeat a photo, with other labels: photos/9.jpg"
+
+
 def no_positive(data):
     for record in data.test:
         record["target"][1] = 0
@@ -275,7 +280,8 @@ def another_spelling(data):
 
 FAULTS = [
     truncated, no_photo, bomb, missing, label_length, target_value, leak_by_name, leak_by_bytes, leak_by_look,
-    near, twin, torn, repeated, no_positive, all_ignored, cmyk, sixteen_bits, palette, tiny, long,
+    near, twin, torn, repeated, repeated_with_other_labels, no_positive, all_ignored,
+    cmyk, sixteen_bits, palette, tiny, long,
     crop_outside, crop_sticks_out, object_sticks_out, absolute, above, two_spellings, another_spelling,
 ]  # fmt: skip
 

@@ -585,6 +585,31 @@ def test_what_an_earlier_run_left_is_told(data, run):
         assert all(part in line for part, line in zip(said, told, strict=True))
 
 
+@pytest.mark.parametrize("form", ["voc", "yolo"])
+def test_hidden_files_are_nobodys_labels(data, run, form):
+    """macOS leaves ._NAME on disks of others, notebooks .ipynb_checkpoints."""
+    source, photos = BOXES[form](data), Path("own", {"voc": "JPEGImages", "yolo": "images"}[form])
+    labels = Path("own", {"voc": "Annotations", "yolo": "labels"}[form])
+    os.mkdir(labels / ".ipynb_checkpoints")
+    for path in sorted(labels.glob("photo 0*")):
+        (labels / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07\xff")
+        (labels / ".ipynb_checkpoints" / path.name).write_bytes(b"\xff")
+    (photos / "._photo 00.jpg").write_bytes(b"\x00\x05\x16\x07")
+    code, _, err = run(source)
+    assert (code, err) == (0, "")
+    assert set(read()[0]) == set(data.boxes)
+
+
+@pytest.mark.parametrize("form", ["voc", "yolo"])
+def test_two_photos_of_one_name_are_told(data, run, form):
+    """It may be the other one that the labels are of."""
+    source, photos = BOXES[form](data), Path("own", {"voc": "JPEGImages", "yolo": "images"}[form])
+    data.draw(photos / "photo 03.png", 99)
+    code, _, err = run(source)
+    assert code == 0
+    assert f"1 photos have no annotation file and are left out, first {photos}/photo 03.png\n" in err
+
+
 class Killed(BaseException):
     """What a kill is to a test."""
 

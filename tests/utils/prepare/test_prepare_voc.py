@@ -401,6 +401,12 @@ def test_an_accent_is_one_whichever_way_it_is_written(tree, tmp_path):
     assert tree.labels("test_voc07.json")["000003"] == [1, -1, -1, -1]
 
 
+def test_names_found_that_look_alike_are_told(tree, capsys):
+    tree.photo("000003", ("Cat", 0))
+    tree.run("--classes", "auto")
+    assert "warning: classes 'Cat' and 'cat' look like one, spelled in two ways\n" in capsys.readouterr().err
+
+
 def test_a_name_that_no_data_set_may_have(tree):
     tree.photo("000003", ("wild\u00a0cat", 0))
     assert_refused(tree, "wild", "characters that can be printed", "--classes", "auto")
