@@ -1,6 +1,7 @@
 """What prepare_custom.py writes, and what it says of it."""
 
 import json
+import os
 
 import numpy as np
 
@@ -35,20 +36,28 @@ def texts_of(out_dir, source, classes, splits):
     return texts
 
 
-def check_outputs(texts, out_dir):
-    """UserError where a file would be replaced that is none of an earlier run."""
+def check_outputs(texts, out_dir, source):
+    """UserError where a file would be replaced that is none of an earlier run, or the annotations' own."""
     there = [path for path in texts if not is_missing(path)]
     about = None if is_missing(out_dir / CLASSES_FILE) else read_json(out_dir / CLASSES_FILE)
     if there and not (isinstance(about, dict) and "source" in about):
         raise UserError(
             f"{there[0]} is there and not of an earlier run that ended; remove it or choose another --out_dir"
         )
+    same = [path for path in label_files(out_dir) if os.path.samefile(path, source)]
+    if same:
+        raise UserError(f"{same[0]} is what labels are read from; choose another --out_dir")
+
+
+def label_files(out_dir):
+    """Those label files that are in `out_dir`, whichever run made them."""
+    names = ("train.json", "val.json", "test.json", "test/test.json")
+    return [out_dir / name for name in names if not is_missing(out_dir / name)]
 
 
 def left_over(texts, out_dir):
     """A note of label files of an earlier run that are no part of the data set any more: [text] or []."""
-    places = [out_dir / name for name in ("train.json", "val.json", "test.json", "test/test.json")]
-    stale = [str(path) for path in places if path not in texts and not is_missing(path)]
+    stale = [str(path) for path in label_files(out_dir) if path not in texts]
     note = f"{', '.join(stale)} of an earlier run may hold photos that train now; remove it"
     return [note] if stale else []
 

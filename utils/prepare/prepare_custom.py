@@ -174,7 +174,7 @@ def main(args):
     facts = look_at_photos(paths)
     splits, how, notes = make_splits(source.photos, records, facts, args.test_share, args.seed)
     texts = texts_of(args.out_dir, args.input, classes, splits)
-    check_outputs(texts, args.out_dir)
+    check_outputs(texts, args.out_dir, args.input)
     findings = findings_of(classes, splits, dict(zip(paths, facts, strict=True)))
     write_data_set(texts)
 

@@ -574,6 +574,18 @@ def test_files_of_somebody_else_are_not_replaced(data, run, refused):
     assert [run(written)[0], run(written)[0]] == [0, 0]
 
 
+def test_annotations_are_not_replaced_by_what_is_made_of_them(data, run):
+    """Put under the name of one of an earlier run's label files, into its folder."""
+    assert run(write_columns(data))[0] == 0
+    os.replace(write_coco(data), "made/test.json")
+    before = Path("made/test.json").read_text()
+    for name in ("made/test.json", "made/../made/test.json"):
+        code, _, err = run(name, "--photos", "own")
+        assert code == 2
+        assert "made/test.json is what labels are read from; choose another --out_dir" in err
+    assert Path("made/test.json").read_text() == before
+
+
 def test_what_an_earlier_run_left_is_told(data, run):
     """With all three splits given, then with none: made/test would evaluate on photos that train now."""
     names = {photo: ("train", "val", "test")[number % 3] for number, photo in enumerate(data.targets)}
