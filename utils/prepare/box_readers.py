@@ -4,9 +4,10 @@ A class is present where an object of it is; all that is not named is absent.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
+from utils.data_checks import examples
 from utils.errors import UserError
 from utils.photos import SUFFIXES
 from utils.prepare.class_names import tidy
@@ -34,7 +35,10 @@ def read_coco_file(path, photos=None):
         present, split = {name for name, *_ in things}, split_of(image.get("split"), where)
         objects = all_or_none(things)
         found.append(Labelled(str(folder / image["file_name"]), present, set(), where, split, objects))
-    return Source(found, list(dict.fromkeys(names[number] for number in sorted(names))), boxless(found))
+    classes = Counter(names[number] for number in sorted(names))
+    shared = [name for name, count in classes.items() if count > 1]
+    notes = [f"several categories of one name are one class each: {examples(shared)}"] if shared else []
+    return Source(found, [*classes], boxless(found) + notes)
 
 
 def annotations_of(folder):

@@ -51,6 +51,16 @@ def test_own_categories_in_cocos_form(tmp_path_factory, things):
         assert photo.objects == [(NAMES[category], box, crowd) for category, box, crowd in things[number]]
 
 
+def test_categories_of_one_name_are_one_class_and_told(tmp_path):
+    """Of two supercategories, or with a blank behind one."""
+    categories = [{"id": number, "name": name} for number, name in ((2, "valve"), (7, "cat "), (30, "cat"))]
+    photos = {1: ("a.jpg", [(30, [0, 0, 9, 9], False)]), 2: ("b.jpg", [(7, [0, 0, 9, 9], False)])}
+    source = read_coco_file(write_coco(tmp_path, photos, categories=categories))
+    assert source.classes == ["valve", "cat"]
+    assert [photo.present for photo in source.photos] == [{"cat"}, {"cat"}]
+    assert source.notes == ["several categories of one name are one class each: cat"]
+
+
 def test_a_photo_has_boxes_when_all_of_its_objects_have(tmp_path):
     photos = {
         1: ("a.jpg", [(7, [1, 1, 5, 5], False), (2, [1, 1, 0, 5], False)]),
