@@ -67,16 +67,29 @@ def findings_of(classes, splits, facts):
     read = {name: as_records(records, len(classes), UNKNOWN) for name, records in splits.items()}
     counts = sum((records.labels == 1).sum(axis=0) for records in read.values())
     findings = check_names(classes, dict(zip(classes, counts.tolist(), strict=True)))
-    for evaluated in [name for name in splits if name != "train"] or [None]:
-        pair = [  # those checks know two names
+    pairs = [("train", name) for name in splits if name != "train"] or [("train", None)]
+    if {"val", "test"} <= {*splits}:
+        pairs.append(("val", "test"))
+    for first, second in pairs:
+        names = {"train": first, "test": second}  # those checks know two splits
+        pair = [
             Split(kind, None, splits[name], [*range(len(read[name]))], read[name])
-            for kind, name in (("train", "train"), ("test", evaluated))
+            for kind, name in names.items()
             if name in splits
         ]
-        found = check_records(classes, read.get("train"), read.get(evaluated)) + check_photos(pair, facts)
-        findings += [f._replace(split=evaluated) if f.split == "test" else f for f in found]
+        found = check_records(classes, read.get(first), read.get(second)) + check_photos(pair, facts)
+        findings += [_renamed(finding, names) for finding in found]
     told = [f"{f.split} split: {f.message}" if f.split else f.message for f in findings if f.check != "near"]
     return list(dict.fromkeys(told))
+
+
+def _renamed(finding, names):
+    """A Finding of the splits train and test as one of the splits that these were; names: {kind: name}."""
+    message = finding.message
+    for kind, called in (("train", "training"), ("test", "test")):
+        if names[kind] != kind:
+            message = message.replace(f"the {called} split", f"the {names[kind]} split")
+    return finding._replace(split=names.get(finding.split, ""), message=message)
 
 
 def summary(source, classes, splits, how):

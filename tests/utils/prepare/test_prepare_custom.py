@@ -344,6 +344,27 @@ def test_a_photo_in_both_given_splits_is_told(data, run):
     )
 
 
+def test_photos_in_two_of_three_given_splits_are_told_by_the_splits_own_names(data, run):
+    """The same bytes, or another size of what is shown."""
+    split = {name: ("train", "val", "test")[number % 3] for number, name in enumerate(data.targets)}
+    copies = {"photo 00.jpg": "val", "photo 01.jpg": "test", "photo 03.jpg": "test"}
+    for name, where in copies.items():
+        shutil.copy(f"own/photos/{name}", f"own/photos/copy of {name}")
+        data.targets[f"copy of {name}"], split[f"copy of {name}"] = list(data.targets[name]), where
+    data.draw("own/photos/small.jpg", 4, quality=30)  # as photo 04, of val
+    data.targets["small.jpg"], split["small.jpg"] = list(data.targets["photo 04.jpg"]), "test"
+    code, _, err = run(write_list(data, split))
+    assert code == 0
+    place, other = "own/photos/photo", "split under another name"
+    assert sorted(err.splitlines()) == [
+        "warning: test split: 1 photos of the test split look like one of the val split: "
+        f"own/photos/small.jpg like {place} 04.jpg",
+        f"warning: train split: 1 photos are in the test {other}: {place} 03.jpg",
+        f"warning: train split: 1 photos are in the val {other}: {place} 00.jpg",
+        f"warning: val split: 1 photos are in the test {other}: {place} 01.jpg",
+    ]
+
+
 def test_one_class_with_one_positive(data, run):
     for number, name in enumerate(data.targets):
         data.targets[name] = [int(number == 7), 0, 99]
