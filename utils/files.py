@@ -11,6 +11,11 @@ from pathlib import Path
 
 from utils.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None
+
 LARGEST = 1_000_000_000  # bytes of a JSON file; COCO's annotations have 450 million
 
 
@@ -92,14 +97,32 @@ def write_all(texts, last=()):
 
     last: those paths that say what the others are. Old ones go before the others take their places, and the
     new ones come when these have: a run killed in between leaves no mixture of old and new that is whole.
+    Of two runs at once one waits meanwhile.
     """
-    with ExitStack() as stack:
+    with ExitStack() as alone, ExitStack() as stack:
         for path in sorted(texts, key=lambda path: path not in last):  # a stack: the first one comes last
             temporary = stack.enter_context(atomic_path(path))
             temporary.write_text(texts[path], encoding="utf-8", errors="backslashreplace")
             _flush_to_disk(temporary)
+        for folder in sorted({path.parent for path in last}):  # in one order, or two runs wait for each other
+            alone.enter_context(_locked(folder))
         for path in last:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder):
+    """Within the block no other process is in such a block for the folder, where there are such locks."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system can
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_saved(path, save):

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -134,6 +135,27 @@ def test_a_run_that_is_killed_leaves_no_mixture(tmp_path, monkeypatch):
         assert all(len({state["a"], state["b"], state["key.json"]}) == 1 for state in whole)
         assert {state["a"] for state in whole} == {*texts.values()} | before
         assert len(whole) < len(states)
+
+
+def test_two_runs_at_once_leave_the_files_of_one(tmp_path, monkeypatch):
+    """The second begins when the first has renamed one of its three files."""
+    first, second = ({tmp_path / name: word for name in ("a", "b", "key")} for word in ("first", "second"))
+    last, replace, renamed, others = [tmp_path / "key"], os.replace, [], []
+
+    def replace_and_begin(*names):
+        renamed.append(replace(*names))
+        if not others:
+            others.append(Thread(target=write_all, args=(second, last)))
+            others[0].start()
+            others[0].join(0.3)  # it waits, or else is done by then
+
+    monkeypatch.setattr(os, "replace", replace_and_begin)
+    write_all(first, last)
+    others[0].join()
+    assert len(renamed) == 6
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("a", "b", "key"), "second"
+    )
 
 
 def test_json_round_trip(tmp_path):
