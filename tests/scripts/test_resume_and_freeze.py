@@ -167,8 +167,8 @@ def test_other_heads_find_the_maps_of_the_trunk(frozen, shapes, trunk_file, caps
     assert sorted(name.split("_")[1] for name in before) == ["mirrored.npy", "plain.npy", "plain.npy"]
     call(train, *frozen_recipe(shapes, frozen, trunk_file, "--num_heads", 4, "--total_epoch", 1))
     said = capsys.readouterr().out
-    assert said.count(f"feature maps: found, in {features}\n") == 2
-    assert "feature maps: computed" not in said
+    assert said.count(f" photos: found, in {features}\n") == 2
+    assert " photos: computed, in" not in said
     assert {path.name: path.stat().st_mtime_ns for path in features.iterdir()} == before
     assert (frozen / "resnet18.1/last.pdparams").exists()  # as with any second run
     shutil.rmtree(frozen / "resnet18")
