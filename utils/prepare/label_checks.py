@@ -31,7 +31,8 @@ def read_split(spec, folder, name):
     ignored = spec.train_ignored if name == "train" else spec.test_ignored
     records = as_records([raw[row] for row in rows], len(spec.classes), ignored)
     wrong = [(row, problem) for row, problem in enumerate(problems) if problem is not None]
-    said = [f"record {row}: {problem}" for row, problem in wrong]
+    said = [f"record {row}: {problem}" for row, problem in wrong[:1]]
+    said += [f"record {row}: {problem.partition(';')[0]}" for row, problem in wrong[1:]]  # one remedy will do
     findings = counted(ERROR, "record", name, "records are wrong", said, [row for row, _ in wrong])
     return Split(name, path, raw, rows, records), findings
 

@@ -346,6 +346,8 @@ def test_examples_are_few(check, data):
     code, findings, out, _ = check()
     assert code == 1
     assert "8 records are wrong: record 0: no photo photos/0.jpg" in out
+    remedy = "; paths count from the folder in which you start the script"  # is said once
+    assert f"photos/0.jpg{remedy}, record 1: no photo photos/1.jpg, record 2: " in out
     assert "and 5 more" in out
     assert "record 3" not in out
     assert findings[0]["rows"] == list(range(8))
