@@ -7,6 +7,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 import numpy as np
 
 from utils.checkpoint import load_checkpoint, versions

@@ -7,6 +7,7 @@ A page, beside another run:  python val.py --load_from FILE --report DIR --compa
 
 from pathlib import Path
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 import numpy as np
 
 from datasets.loader import Loader, Share

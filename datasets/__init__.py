@@ -1,0 +1,1 @@
+import utils  # noqa: F401 (it tells what is not installed)

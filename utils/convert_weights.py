@@ -12,16 +12,17 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from utils.device import choose_device  # noqa: E402
-from utils.errors import UserError, run_script  # noqa: E402
-from utils.options import make_parser  # noqa: E402
-from utils.scoring import score_batch  # noqa: E402
-from utils.weights import read_weights  # noqa: E402
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
+import numpy as np
+
+from utils.checkpoint import load_checkpoint, save_checkpoint
+from utils.device import choose_device
+from utils.errors import UserError, run_script
+from utils.options import make_parser
+from utils.scoring import score_batch
+from utils.weights import read_weights
 
 TOLERANCE = {"float32": 1e-6, "float16": 0.02}  # of scores; equal weights in one layout give equal scores
 

@@ -12,14 +12,15 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.errors import UserError, run_script  # noqa: E402
-from utils.files import write_saved  # noqa: E402
-from utils.optional import optional  # noqa: E402
-from utils.options import Parser  # noqa: E402
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
+import numpy as np
+
+from utils.errors import UserError, run_script
+from utils.files import write_saved
+from utils.optional import optional
+from utils.options import Parser
 
 LOG = "log.jsonl"
 RATE = "learning rate of the trunk"

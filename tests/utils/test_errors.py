@@ -37,6 +37,30 @@ def test_user_error_while_options_are_read():
     assert (done.returncode, done.stderr) == (2, "error: bad\n")
 
 
+SCRIPTS = [
+    path.relative_to(REPO)
+    for folder in ("", "utils", "utils/prepare")
+    for path in sorted((REPO / folder).glob("*.py"))
+    if "\n    run_script(main" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=str)
+def test_an_environment_that_is_not_activated_is_told_in_a_line(script):
+    done = subprocess.run(
+        [sys.executable, "-S", script], cwd=REPO, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {sys.executable} has no PIL, defusedxml, numpy, tqdm")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("script", "code"), [("utils/prepare/prepare_voc.py", 0), ("train.py", 2)])
+def test_prepare_scripts_do_without_paddle(script, code):
+    lines = f"import sys\nsys.argv = [{script!r}]\nsys.modules['paddle'] = None\nimport utils"
+    assert subprocess.run([sys.executable, "-c", lines], cwd=REPO, timeout=60).returncode == code
+
+
 def test_what_was_printed_before_an_error_is_kept():
     assert run("print('before'); raise UserError('x')").stdout == "before\n"
 

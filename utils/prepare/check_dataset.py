@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as `python utils/prepare/check_dataset.py`
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 import numpy as np
 
 from datasets.spec import CLASSES_FILE, SPECS, load_spec

@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as `python utils/prepare/make_shapes.py`
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 from PIL import Image
 from tqdm import tqdm
 

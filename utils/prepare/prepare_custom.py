@@ -15,6 +15,7 @@ from pathlib import Path
 # `python utils/prepare/prepare_custom.py` puts only this folder on the path, not the repository
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 import numpy as np
 
 from utils.data_checks import examples

@@ -15,6 +15,7 @@ from pathlib import Path
 # `python utils/prepare/prepare_wider.py` puts only this folder on the path, not the repository
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import utils  # noqa: F401  # isort: skip (first: it tells what is not installed)
 from tqdm import tqdm
 
 from datasets.spec import CLASSES_FILE, SPECS, WIDER_CLASSES
