@@ -72,7 +72,7 @@ def main(args):
     loss = choose_loss(args.loss, args.pos_weight, train_records.labels)
     processes = join_processes()
     if processes.first:
-        warn_of(spec.classes, train_records, test_records)
+        warn_of(spec.classes, train_records, test_records, folder)
     check_machine(args, device, processes)
     model = make_model(args, spec)
     normalization = normalization_of(model, spec)

@@ -1,5 +1,6 @@
 """What the label files alone say against a data set: cheap enough to look at before every training."""
 
+import shlex
 import sys
 from typing import NamedTuple
 
@@ -73,10 +74,11 @@ def examples(names):
     return ", ".join(names[:SHOWN]) + more
 
 
-def warn_of(classes, train, test):
+def warn_of(classes, train, test, dataset):
     """Tell what check_records finds, a line each on standard error, and how to learn more."""
     findings = check_records(classes, train, test)
     for finding in findings:
         print(f"warning: {finding.split} split: {printable(finding.message)}", file=sys.stderr)
     if findings:
-        print("warning: python utils/prepare/check_dataset.py tells more of the data", file=sys.stderr)
+        command = f"python utils/prepare/check_dataset.py {shlex.quote(printable(str(dataset)))}"
+        print(f"warning: {command} tells more of the data", file=sys.stderr)

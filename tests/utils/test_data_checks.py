@@ -26,12 +26,12 @@ FAULTY = (
 
 def test_a_sound_data_set_is_passed_over(capsys):
     assert check_records(["cat", "dog"], *SOUND) == []
-    warn_of(["cat", "dog"], *SOUND)
+    warn_of(["cat", "dog"], *SOUND, "data/mine")
     assert capsys.readouterr() == ("", "")
 
 
 def test_each_fault_is_one_line(capsys):
-    warn_of(["cat", "dog"], *FAULTY)
+    warn_of(["cat", "dog"], *FAULTY, "my set")
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -39,7 +39,7 @@ def test_each_fault_is_one_line(capsys):
         "warning: train split: 2 records have ignored labels only and teach nothing, first b.jpg",
         "warning: test split: 1 of 2 classes never occur: cat",
         "warning: train split: 2 photos are in the test split too, first a.jpg",
-        "warning: python utils/prepare/check_dataset.py tells more of the data",
+        "warning: python utils/prepare/check_dataset.py 'my set' tells more of the data",
     ]
 
 
@@ -60,7 +60,7 @@ def test_without_an_evaluation_split():
 
 def test_a_path_that_is_no_line_is_told_in_one(capsys):
     odd = records(("a\n\x1b[31m.jpg", [1, 1]))
-    warn_of(["cat", "dog"], odd, odd)
+    warn_of(["cat", "dog"], odd, odd, "data/mine")
     assert capsys.readouterr().err.splitlines()[0].endswith("first a \\x1b[31m.jpg")
 
 
