@@ -176,7 +176,7 @@ def coco_package(folder):
 @bad(
     COCO,
     "half of the annotations",
-    "coco/annotations/instances_train2014.json is not valid JSON (...); unpack the annotations again",
+    "coco/annotations/instances_train2014.json is not valid JSON (...); get the annotations anew",
     needs=("pycocotools",),
 )
 def coco_truncated(folder):
@@ -188,7 +188,7 @@ def coco_truncated(folder):
 @bad(
     COCO,
     "annotations nested deep",
-    "coco/annotations/instances_train2014.json is not valid JSON (...); unpack the annotations again",
+    "coco/annotations/instances_train2014.json is not valid JSON (...); get the annotations anew",
     needs=("pycocotools",),
 )
 def coco_deep(folder):
@@ -201,7 +201,7 @@ def coco_deep(folder):
     COCO,
     "annotations of 1 GB",
     "cannot read coco/annotations/instances_train2014.json: it has 1073741824 bytes, more than the "
-    "1000000000 that are read; unpack the annotations again",
+    "1000000000 that are read; get the annotations anew",
     needs=("pycocotools",),
 )
 def coco_large(folder):
@@ -236,7 +236,7 @@ def coco_categories(folder):
     COCO,
     "an annotation of a photo that is not there",
     "coco/annotations/instances_train2014.json: an annotation is of image 7, which is not there; "
-    "unpack the annotations again",
+    "get the annotations anew",
     needs=("pycocotools",),
 )
 def coco_image(folder):
@@ -267,7 +267,7 @@ def wider_missing(folder):
 @bad(
     WIDER,
     "half of the annotations",
-    "wider/Annotations/wider_attribute_test.json is not valid JSON (...); unpack the annotations again",
+    "wider/Annotations/wider_attribute_test.json is not valid JSON (...); get the annotations anew",
 )
 def wider_truncated(folder):
     argv = wider()
@@ -279,7 +279,7 @@ def wider_truncated(folder):
     WIDER,
     "attributes of another length",
     "wider/Annotations/wider_attribute_trainval.json, image 0: attribute [1, 0] must be a list of "
-    "14; unpack the annotations again",
+    "14; get the annotations anew",
 )
 def wider_length(folder):
     return wider({"attribute": [1, 0]})
@@ -289,7 +289,7 @@ def wider_length(folder):
     WIDER,
     "a box of words",
     "wider/Annotations/wider_attribute_trainval.json, image 0: bbox ['left', 0, 5, 5] must be [x, y,"
-    " width, height]; unpack the annotations again",
+    " width, height]; get the annotations anew",
 )
 def wider_box(folder):
     return wider({"bbox": ["left", 0, 5, 5]})
@@ -299,7 +299,7 @@ def wider_box(folder):
     WIDER,
     "a photo's name that leads out of the folder",
     "wider/Annotations/wider_attribute_trainval.json, image 0: file_name '../secret.jpg' is not a "
-    "path within the folder Image; unpack the annotations again",
+    "path within the folder Image; get the annotations anew",
 )
 def wider_outside(folder):
     return wider(images=[{"file_name": "../secret.jpg", "targets": []}])
@@ -309,7 +309,7 @@ def wider_outside(folder):
     WIDER,
     "the number of an attribute with 5,000 digits",
     "wider/Annotations/wider_attribute_trainval.json: 'attribute_id_map' must be an object of "
-    "numbers and names; unpack the annotations again",
+    "numbers and names; get the annotations anew",
 )
 def wider_number(folder):
     return wider(attribute_id_map={"1" * 5000: "Male"})

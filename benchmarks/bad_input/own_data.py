@@ -99,7 +99,7 @@ def long_name(folder):
     return ["a" * 300 + ".csv", "--out_dir", "out"]
 
 
-@bad(CUSTOM, "a pipe", "cannot read labels.json: it is no file; unpack the annotations again")
+@bad(CUSTOM, "a pipe", "cannot read labels.json: it is no file; get the annotations anew")
 def pipe(folder):
     os.mkfifo("labels.json")
     return ["labels.json", "--out_dir", "out"]
@@ -254,7 +254,7 @@ def deep_line(folder):
     return table(nested(100_000), name="labels.jsonl")
 
 
-@bad(CUSTOM, "a COCO JSON nested deep", "labels.json is not valid JSON (...); unpack the annotations again")
+@bad(CUSTOM, "a COCO JSON nested deep", "labels.json is not valid JSON (...); get the annotations anew")
 def deep_json(folder):
     return table(nested(100_000), name="labels.json")
 

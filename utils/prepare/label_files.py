@@ -8,7 +8,7 @@ from utils.errors import UserError
 from utils.files import read_bytes, read_json, write_all
 
 LARGEST = 1e6  # pixels; a number beyond it is no place in a photo
-AGAIN = "unpack the annotations again"
+AGAIN = "get the annotations anew"
 
 
 def read_annotations(path, object_hook=None):

@@ -309,7 +309,7 @@ def test_photos_that_are_there_twice_are_refused(refused):
 )
 def test_files_that_are_no_annotations_are_refused(tree, prepare, tmp_path, text):
     instances_of(tree, "val").write_text(text)
-    with pytest.raises(UserError, match=r"instances_val2014\.json .*unpack the annotations again"):
+    with pytest.raises(UserError, match=r"instances_val2014\.json .*get the annotations anew"):
         prepare(tree)
     assert not (tmp_path / "out").exists()
 

@@ -250,7 +250,7 @@ def test_annotations_that_do_not_fit_are_refused(refused, how, said, split):
 @pytest.mark.parametrize("text", ["", '{"images": [', "[]", "[" * 100_000, "null", "\x00"])
 def test_files_that_are_no_annotations_are_refused(tree, prepare, tmp_path, text):
     wider_annotations(tree, "test").write_text(text)
-    with pytest.raises(UserError, match=r"wider_attribute_test\.json .*unpack the annotations again"):
+    with pytest.raises(UserError, match=r"wider_attribute_test\.json .*get the annotations anew"):
         prepare(tree)
     assert not (tmp_path / "out").exists()
 
