@@ -29,6 +29,11 @@ def read_text(path):
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
 
+def text_lines(path):
+    """Return the stripped lines of a text file without the empty ones (BOM, CRLF accepted)."""
+    return [line.strip() for line in read_text(path).replace("\r", "\n").split("\n") if line.strip()]
+
+
 def is_box(value):
     """Whether a value is a list of four numbers that may be pixels; NaN is no such number."""
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))

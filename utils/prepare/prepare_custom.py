@@ -24,10 +24,9 @@ from utils.files import is_missing
 from utils.options import OPTIONS, make_parser, number
 from utils.prepare.box_readers import read_coco_file, read_voc_folder, xml_files
 from utils.prepare.custom_output import check_outputs, findings_of, left_over, summary, texts_of
-from utils.prepare.label_files import warn, write_data_set
+from utils.prepare.label_files import text_lines, warn, write_data_set
 from utils.prepare.labelled import check_splits, check_twice, choose_classes, record_of
 from utils.prepare.photo_facts import facts_of_all
-from utils.prepare.prepare_voc import read_lines as names_in
 from utils.prepare.splitting import choose_test, groups_of
 from utils.prepare.table_readers import is_lines, read_lines, read_table
 from utils.prepare.yolo_text import label_files, read_yolo_folder
@@ -72,9 +71,9 @@ def names_of(given):
     one = Path(given[0])
     if len(given) > 1 or not (one.suffix == ".txt" or os.path.isfile(one)):
         return given
-    if not names_in(one):
+    if not text_lines(one):
         raise UserError(f"--classes {one} holds no name; write one a line")
-    return names_in(one)
+    return text_lines(one)
 
 
 def look_at_photos(paths):

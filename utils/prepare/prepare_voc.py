@@ -7,7 +7,6 @@ python utils/prepare/prepare_voc.py --data_path mine --classes auto    a folder 
 import difflib
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -23,14 +22,12 @@ from utils.errors import UserError, run_script
 from utils.options import Parser
 from utils.prepare.class_names import check_printable, tidy
 from utils.prepare.label_checks import check_names
-from utils.prepare.label_files import read_text, records_text, warn, write_data_set
+from utils.prepare.label_files import records_text, text_lines, warn, write_data_set
 from utils.prepare.voc_folder import DEFAULT_YEAR, LISTS, find_voc, tag_of
+from utils.prepare.voc_lists import IGNORED, compare, read_split
 from utils.prepare.voc_xml import read_objects
 
-IGNORED = 0  # label of a class that has difficult objects only; 1 present, -1 absent
 SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
-LIST_LABELS = {"-1": -1, "0": IGNORED, "1": 1}  # in VOC's own CLASS_SPLIT.txt
-LABEL_COLUMNS = re.compile(r"(\s+[+-]?\d\d?)+$")  # after the id: a label, a number of objects
 
 
 class Photo(NamedTuple):
@@ -39,37 +36,6 @@ class Photo(NamedTuple):
     img_path: str
     xml_path: Path
     objects: list
-
-
-def read_lines(path):
-    """Return the stripped lines of a text file without the empty ones (BOM, CRLF accepted)."""
-    return [line.strip() for line in read_text(path).replace("\r", "\n").split("\n") if line.strip()]
-
-
-def lists_of(voc, split):
-    """Return the names of the lists that make up a split: itself, or train and val for trainval."""
-    found = sorted(path.stem for path in (voc / LISTS).glob("*.txt"))
-    if split in found:
-        return [split]
-    if split == "trainval" and {"train", "val"} <= set(found):
-        return ["train", "val"]
-    splits = ", ".join(name for name in found if "_" not in name)  # the others are CLASS_SPLIT.txt
-    raise UserError(f"{voc / LISTS / split}.txt not found; lists there: {splits or 'none'}")
-
-
-def read_split(voc, split):
-    """Return the ids of a split in the order of its list, repeated ones included."""
-    paths = [voc / LISTS / f"{name}.txt" for name in lists_of(voc, split)]
-    ids = [_id_of(line, voc / "Annotations") for path in paths for line in read_lines(path)]
-    if not ids:
-        raise UserError(f"{paths[0]} lists no photo; unpack VOC again or choose another split")
-    return ids
-
-
-def _id_of(line, annotations):
-    """Return the id in a line `ID` or `ID  1`; an id may hold blanks, even `photo 1`."""
-    whole = os.path.isfile(annotations / f"{line}.xml")
-    return line if whole else LABEL_COLUMNS.sub("", line)
 
 
 def read_photos(voc, split, ids):
@@ -98,7 +64,7 @@ def choose_classes(choice, photos):
             found.setdefault(thing.name, photo.xml_path)
     classes = {"voc": list(VOC_CLASSES), "auto": sorted(found)}.get(choice)
     if classes is None:
-        classes = [tidy(line) for line in read_lines(Path(choice))]
+        classes = [tidy(line) for line in text_lines(Path(choice))]
     if not classes or len(set(classes)) < len(classes):
         raise UserError(f"--classes {choice} gives no class or one twice; want different names, one a line")
     check_printable(classes, found)
@@ -123,26 +89,6 @@ def target_of(objects, classes):
 def targets_of(photos, classes):
     """Return {id: target} of {id: Photo}."""
     return {photo_id: target_of(photo.objects, classes) for photo_id, photo in photos.items()}
-
-
-def compare(voc, split, classes, targets):
-    """Compare {id: target} with VOC's own CLASS_SPLIT.txt files, where they exist.
-
-    Returns (number of labels compared, [(id, class, ours, theirs)] that differ).
-    """
-    compared, differing = 0, []
-    for name in lists_of(voc, split):
-        for column, class_name in enumerate(classes):
-            path = voc / LISTS / f"{class_name}_{name}.txt"
-            for line in read_lines(path) if os.path.isfile(path) else ():
-                photo_id, *label = line.rsplit(None, 1)
-                if not label or photo_id not in targets:  # a list without labels; one longer than ours
-                    continue
-                compared += 1
-                ours, theirs = targets[photo_id][column], LIST_LABELS.get(label[0], label[0])
-                if ours != theirs:
-                    differing.append((photo_id, class_name, ours, theirs))
-    return compared, differing
 
 
 def records_of(photos, targets, classes, training):
