@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import paddle
 import pytest
 
 import predict
@@ -28,6 +29,7 @@ def weights(shapes, tmp_path_factory):
         **{"img_size": 64, "dataset": str(shapes), "data_dir": None},
         "normalization": {"mean": [0, 0, 0], "std": [1, 1, 1]},
     }
+    paddle.seed(1)  # whatever was drawn before: not with all weights do halves miss a positive
     path = tmp_path_factory.mktemp("weights") / "drawn.pdparams"
     save_checkpoint(path, build_model("resnet18", 3, 2, 0.5), description)
     return path
